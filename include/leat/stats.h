@@ -1,0 +1,51 @@
+/* stats.h - what a loader did and which stage holds it back. */
+#ifndef LEAT_STATS_H
+#define LEAT_STATS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LEAT_MAX_STAGES 16
+
+/* One kind of stage. Where it has an instance per lane, items, bytes and busy time are sums over the lanes, starved and
+ * blocked are means. A stage that is busy while the one after it is starved is the one to make faster. */
+typedef struct leat_stage_stats {
+    char name[16];
+    uint32_t instances;      /* lanes it runs in */
+    uint32_t concurrency;    /* items at a time, an instance */
+    uint64_t items;          /* items taken */
+    uint64_t bytes;          /* bytes of those items */
+    uint64_t busy_ns;        /* time spent at work, summed over concurrent items */
+    uint64_t starved_ns;     /* time with nothing to do because the stage before gave nothing */
+    uint64_t blocked_ns;     /* time with results that the stage after had no room for */
+    double queue_depth_mean; /* of the queue in front, items, over time */
+    uint64_t queue_depth_max;
+} leat_stage_stats;
+
+typedef struct leat_stats {
+    uint64_t samples;          /* delivered to the consumer; a substituted row counts as an error, not as a sample */
+    uint64_t batches;          /* delivered */
+    uint64_t epochs;           /* ended */
+    uint64_t errors;           /* samples and shards that failed; leat_errors names them */
+    uint64_t ignored;          /* directories, links and devices in archives; files of no known kind in folders */
+    uint64_t bytes_read;       /* from disks and the network, as stored */
+    uint64_t retries;          /* transfers begun again after a transient failure */
+    uint64_t windows_cut;      /* shuffle windows made smaller because memory_limit could not hold them */
+    uint64_t open_ns;          /* since leat_open */
+    uint64_t first_batch_ns;   /* from leat_open to the first batch ready */
+    uint64_t consumer_wait_ns; /* time the consumer waited in leat_next */
+    uint64_t memory_limit;     /* bytes */
+    uint64_t memory_used;      /* bytes in flight now, batches included */
+    uint64_t memory_peak;      /* and at most so far */
+    size_t stage_count;
+    leat_stage_stats stages[LEAT_MAX_STAGES]; /* in the order of the data's way */
+} leat_stats;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

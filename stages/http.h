@@ -1,0 +1,72 @@
+/* http.h - objects from HTTP(S) servers: libcurl's multi interface on a libuv loop, with retries of its own.
+ *
+ * One client a loop. A transfer gives an object's bytes in order, each exactly once, however often the connection breaks:
+ * a transient failure in mid-body goes on by range at the byte where it stopped. http.c: the client, sockets and timers;
+ * transfer.c: one object's attempts; host.c: what is known of a server (throttling, concurrency). All on the loop thread.
+ * The rules F.. and R.. of the project's fault catalogue that it keeps are named where they are kept. */
+#ifndef LEAT__HTTP_H
+#define LEAT__HTTP_H
+
+#include <uv.h>
+
+#include "pipeline/buffer.h"
+#include <leat/error.h>
+
+typedef struct leat__http leat__http;
+typedef struct leat__transfer leat__transfer;
+
+typedef struct leat__http_options {
+    uv_loop_t *loop;             /* borrows, until leat__http_close has called back */
+    leat__arena *arena;          /* borrows likewise */
+    uint64_t (*now_ns)(void *user);  /* the clock and the randomness (of back-off); NULL: uv_hrtime and a fixed seed */
+    uint64_t (*random)(void *user);
+    void *user;
+    const char *ca_file;         /* NULL: the system's */
+    const char *const *headers;  /* as in leat_config */
+    size_t header_count;
+    uint32_t connections;        /* transfers at a time in all; further ones wait. A paused transfer may lose its place to a
+                                    waiting one and goes on by range when it is resumed */
+    size_t chunk_bytes;          /* size of the buffers handed out */
+    uint64_t max_object_bytes;
+    uint32_t retries, connect_timeout_ms, stall_timeout_ms, max_retry_after_ms, redirects; /* as in leat_config, no zeros */
+} leat__http_options;
+
+typedef struct leat__http_stats {
+    uint64_t requests, retries, bytes, redirects, throttled; /* since the client was made */
+    uint32_t active, waiting, paused;                        /* transfers now */
+} leat__http_stats;
+
+/* Makes a client. *http: gives, to be ended by leat__http_close. */
+leat_code leat__http_new(const leat__http_options *options, leat__http **http, leat_error *error);
+
+/* Ends it (takes; NULL is not fine): cancels every transfer, closes every handle, then calls closed(user) once, on the
+ * loop, when nothing of it is left there. Does not block, also in name resolution. */
+void leat__http_close(leat__http *http, void (*closed)(void *user), void *user);
+
+void leat__http_get_stats(const leat__http *http, leat__http_stats *stats);
+
+typedef struct leat__transfer_callbacks {
+    /* The next bytes (buffer: gives one reference; `size` of it filled). Return false to pause: nothing more comes until
+     * leat__transfer_resume. May call cancel. */
+    bool (*data)(void *user, leat__buffer *buffer, size_t size);
+    /* The end: error is NULL if the object is whole, else says why not (borrows). The transfer is gone after it. Not called
+     * after cancel. Never called from within leat__http_get, leat__transfer_resume or data. */
+    void (*end)(void *user, const leat_error *error);
+} leat__transfer_callbacks;
+
+/* Begins to read a URL from byte `offset` (0: the start). budget: charged for the buffers. url: borrows, until it returns.
+ * *transfer: gives, until its end or cancel. LEAT_EINVAL for what is no http(s) URL. If it fails, no callback runs. */
+leat_code leat__http_get(leat__http *http, const char *url, uint64_t offset, leat__budget *budget,
+                         const leat__transfer_callbacks *callbacks, void *user, leat__transfer **transfer, leat_error *error);
+
+/* Goes on after data returned false. No data callback runs from within it. */
+void leat__transfer_resume(leat__transfer *transfer);
+
+/* Hands out what has arrived so far, however little, by the data callback (soon, not from within). For a consumer that
+ * starves while a slow server fills a buffer. */
+void leat__transfer_flush(leat__transfer *transfer);
+
+/* Ends it without a callback (takes). */
+void leat__transfer_cancel(leat__transfer *transfer);
+
+#endif

@@ -1,0 +1,61 @@
+/* image.h - one interface to every image format: look at the header, then take rows.
+ *
+ * A reader belongs to one worker and is used for one image after another; it keeps its codec state and scratch between
+ * them, so that a warm worker allocates nothing beyond what the codec itself does. jpeg.c and png.c are the formats. */
+#ifndef LEAT__IMAGE_H
+#define LEAT__IMAGE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <leat/error.h>
+
+typedef enum leat__image_format { LEAT__IMAGE_UNKNOWN = 0, LEAT__IMAGE_JPEG, LEAT__IMAGE_PNG } leat__image_format;
+
+typedef struct leat__image_limits {
+    uint64_t max_pixels;     /* width * height; checked before anything is allocated for them */
+    uint64_t max_codec_bytes;/* what the codec may need beyond a few rows: progressive and interlaced images */
+    const atomic_bool *stop; /* NULL, or: set by another thread to make open and rows end soon with LEAT_ECLOSED */
+} leat__image_limits;
+
+typedef struct leat__image_info {
+    leat__image_format format;
+    uint32_t width, height;  /* as stored, px */
+    uint32_t channels;       /* of the rows that leat__image_rows gives: 3 (RGB) or 4 (RGBA) */
+    int orientation;         /* EXIF 1..8; 1 if none or nonsense */
+    uint64_t codec_bytes;    /* estimate of what the codec holds for the whole image; 0 for row by row formats */
+} leat__image_info;
+
+typedef struct leat__image_reader leat__image_reader;
+
+/* What the bytes are, by their magic; also names what is not read ("WebP", "GIF", "HTML"...; NULL if nothing is known). */
+leat__image_format leat__image_sniff(const uint8_t *data, size_t size, const char **other);
+
+/* Gives a reader; NULL if memory is short. */
+leat__image_reader *leat__image_reader_new(void);
+
+/* Begins an image: sniffs, reads the header, checks the limits, before memory is taken for pixels. data: borrows, until
+ * leat__image_done. alpha: rows are RGBA, else RGB. Errors: LEAT_EFORMAT (unknown; says what it looks like),
+ * LEAT_EUNSUPPORTED, LEAT_ELIMIT, LEAT_ETRUNCATED, LEAT_ECORRUPT, LEAT_ENOMEM; message such as
+ * "JPEG: premature end (libjpeg: Premature end of JPEG file)". After an error the reader is ready for the next image. */
+leat_code leat__image_open(leat__image_reader *reader, const uint8_t *data, size_t size, bool alpha,
+                           const leat__image_limits *limits, leat__image_info *info, leat_error *error);
+
+/* Writes the next `count` rows, top to bottom, interleaved, to rows[0 .. count * stride). Never leaves pixels undefined
+ * with LEAT_OK: damaged or truncated data is an error. (Bytes that a decoder can step over without inventing pixels, as
+ * libjpeg's "extraneous bytes before marker", are not.) */
+leat_code leat__image_rows(leat__image_reader *reader, uint8_t *rows, size_t stride, uint32_t count, leat_error *error);
+
+/* Checks that the image was whole, as far as can be told without decoding the rows that were not asked for (JPEG: an end
+ * marker is there; PNG: IEND). Call it after the last row that is wanted; leat__image_done must still follow. */
+leat_code leat__image_verify(leat__image_reader *reader, leat_error *error);
+
+/* Ends the image, in any state. */
+void leat__image_done(leat__image_reader *reader);
+
+/* Frees the reader (takes; NULL is fine). */
+void leat__image_reader_free(leat__image_reader *reader);
+
+#endif

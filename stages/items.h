@@ -1,0 +1,109 @@
+/* items.h - what travels between the stages: objects, chunks of their bytes, samples.
+ *
+ * The way: source names objects (leat__object) -> fetch and decompress make chunks (leat__chunk) -> unpack makes samples
+ * (leat__sample), which travel on to the batch. A failure travels as an item too, in its place in the order: a chunk with
+ * an error ends its object; a sample with an error stands for a sample, or for the rest of a shard, that could not be had. */
+#ifndef LEAT__ITEMS_H
+#define LEAT__ITEMS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <leat/error.h>
+
+#include "pipeline/buffer.h"
+#include "pipeline/item.h"
+
+/* ---- objects ---- */
+
+/* One file or URL that the source lists. Fixed after creation, kept by the listing; chunks and samples point to it. */
+typedef struct leat__object {
+    char *name;         /* path or URL, as it is opened */
+    char *display;      /* for messages: redacted, escaped */
+    char *key;          /* loose files: the sample's key ("cat/0001"); shards: NULL */
+    char *field;        /* loose files: the field's name ("jpg"); shards: NULL */
+    uint64_t number;    /* position in the listing */
+    int64_t label;      /* class by folder, or -1 */
+    bool is_url;
+    bool is_shard;
+} leat__object;
+
+/* An object as it is to be read once: in a lane, in an epoch. */
+typedef struct leat__task {
+    leat__item item;
+    const leat__object *object;
+    uint64_t epoch;
+} leat__task;
+
+leat__task *leat__task_new(const leat__object *object, uint64_t epoch); /* gives; NULL if memory is short */
+
+/* ---- chunks ---- */
+
+typedef struct leat__chunk {
+    leat__item item;
+    const leat__object *object;
+    uint64_t epoch;
+    leat__bytes bytes;  /* may be empty */
+    uint64_t offset;    /* of the first byte in the object's stream at this point of the way */
+    bool first, last;   /* of the object */
+    bool failed;        /* the object ends here, by `error`; last is true */
+    leat_error *error;  /* owned; NULL unless failed */
+} leat__chunk;
+
+/* Gives an empty chunk; NULL if memory is short. */
+leat__chunk *leat__chunk_new(const leat__object *object, uint64_t epoch);
+
+/* ---- samples ---- */
+
+typedef struct leat__sample_field {
+    const char *name;   /* in the sample's text */
+    leat__bytes bytes;
+    uint64_t offset;    /* of its first byte in the unpacked shard */
+} leat__sample_field;
+
+typedef struct leat__pool_of_samples leat__pool_of_samples;
+
+typedef struct leat__sample {
+    leat__item item;
+    /* fixed after creation */
+    leat__pool_of_samples *home;
+    /* the holder's */
+    const leat__object *object;
+    uint64_t epoch;
+    uint64_t index;     /* in its object, counting every sample that could be told apart */
+    uint64_t offset;    /* of its first field's header in the unpacked shard */
+    const char *key;    /* in text; "" if a whole object failed */
+    leat__sample_field *fields;
+    size_t field_count, field_capacity;
+    char *text;         /* key and names */
+    size_t text_size, text_capacity;
+    bool failed;        /* `error` says why; fields may be there in part */
+    bool lost_object;   /* failed, and stands for the rest of the object, not for one sample: takes no row */
+    bool last_of_object;/* nothing more comes from this object */
+    leat_error error;
+    /* on the way through the batch */
+    void *batch;        /* loader's; NULL before a row is assigned */
+    size_t row;
+} leat__sample;
+
+/* Samples are recycled, with their text and field arrays. leat__samples_release (takes) ends the pool once the last sample
+ * has come back. Threads: any. */
+leat__pool_of_samples *leat__samples_new(void);
+void leat__samples_release(leat__pool_of_samples *pool);
+size_t leat__samples_live(leat__pool_of_samples *pool);
+
+/* Gives an empty sample; NULL if memory is short. End it with leat__item_release(&sample->item). */
+leat__sample *leat__sample_new(leat__pool_of_samples *pool, const leat__object *object, uint64_t epoch);
+
+/* Sets the key (copied). Call once, before the first field. False if memory is short. */
+bool leat__sample_set_key(leat__sample *sample, const char *key, size_t length);
+
+/* Adds a field: the name is copied and lower-cased, the bytes' reference is taken (also on failure). item.bytes grows.
+ * False if memory is short. */
+bool leat__sample_add(leat__sample *sample, const char *name, size_t length, leat__bytes bytes, uint64_t offset);
+
+/* The field whose name is in `names` ("jpg;jpeg;png", the first that the sample has), or NULL. */
+const leat__sample_field *leat__sample_find(const leat__sample *sample, const char *names);
+
+#endif
