@@ -23,24 +23,29 @@ typedef struct leat__random {
     uint32_t n; /* numbers drawn so far */
 } leat__random;
 
+/* The generator itself: ten rounds over a 128-bit counter under a 64-bit key. */
+void leat__philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+
 /* The n-th 64-bit number of a key's sequence. */
 uint64_t leat__random_at(const leat__random_key *key, uint32_t n);
 
-/* The next number: 64 bits; a double in [0, 1) with 53 bits; a double in [low, high); an integer in [0, bound) without
- * bias (bound > 0). */
+/* The next number: 64 bits; a double in [0, 1) with 53 bits; a double in [low, high) (low if they are equal); an integer
+ * in [0, bound) without bias (bound > 0). */
 uint64_t leat__random_next(leat__random *random);
 double leat__random_unit(leat__random *random);
 double leat__random_uniform(leat__random *random, double low, double high);
 uint64_t leat__random_below(leat__random *random, uint64_t bound);
 
+#define LEAT__PERMUTATION_ROUNDS 8
+
 /* A permutation of 0..count-1 chosen by a key. */
 typedef struct leat__permutation {
     uint64_t count;
     unsigned half_bits;
-    uint64_t round_keys[8];
+    uint64_t round_keys[LEAT__PERMUTATION_ROUNDS];
 } leat__permutation;
 
-/* Sets up the permutation; count >= 1. */
+/* Sets up the permutation; count >= 1. Uses the first numbers of the key's sequence. */
 void leat__permutation_init(leat__permutation *permutation, const leat__random_key *key, uint64_t count);
 
 /* Where position i (< count) of the permuted order comes from. Well under a microsecond. */

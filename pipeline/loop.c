@@ -1,0 +1,163 @@
+/* loop.c - the event loop's thread, and how other threads reach it.
+ *
+ * What:    one uv_loop_t on one thread; one uv_async_t through which everything from outside comes in.
+ * Why so:  uv_async_send is the only call of libuv that other threads may make, and it coalesces: so each wake drains the
+ *          whole list of posted calls and then runs on_wake, which has to look at everything it is responsible for.
+ * Threads: the list is under a lock; everything else belongs to the loop thread. The thread blocks all signals (they are
+ *          the host's, and SIGPIPE would be ours: sockets are written with it blocked).
+ * States:  running --leat__loop_free--> stopping (async closed by the loop thread) --> joined.
+ * Invariants: uv_loop_close() succeeds at the end, so no handle is left behind. */
+#include "pipeline/loop.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "pipeline/failure.h"
+#include "pipeline/thread.h"
+
+struct leat__loop {
+    /* fixed after creation */
+    uv_loop_t uv;
+    uv_async_t async;
+    pthread_t thread;
+    void (*on_wake)(void *user);
+    void *user;
+    /* under the lock */
+    pthread_mutex_t lock;
+    leat__call *first, *last;
+    bool stopping;
+};
+
+static void drain(uv_async_t *async)
+{
+    leat__loop *loop = async->data;
+    pthread_mutex_lock(&loop->lock);
+    leat__call *call = loop->first;
+    loop->first = loop->last = NULL;
+    bool stopping = loop->stopping;
+    pthread_mutex_unlock(&loop->lock);
+    while (call) {
+        leat__call *next = call->next;
+        call->run(call);
+        call = next;
+    }
+    loop->on_wake(loop->user);
+    if (stopping && !uv_is_closing((uv_handle_t *)&loop->async)) uv_close((uv_handle_t *)&loop->async, NULL);
+}
+
+static void *loop_main(void *argument)
+{
+    leat__loop *loop = argument;
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+    return NULL;
+}
+
+leat_code leat__loop_new(void (*on_wake)(void *user), void *user, leat__loop **out, leat_error *error)
+{
+    *out = NULL;
+    leat__loop *loop = calloc(1, sizeof *loop);
+    if (!loop) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for the event loop");
+    loop->on_wake = on_wake;
+    loop->user = user;
+    int rc = uv_loop_init(&loop->uv);
+    if (rc) {
+        free(loop);
+        return leat__fail_errno(error, LEAT_ESYSTEM, -rc, "cannot make an event loop");
+    }
+    rc = uv_async_init(&loop->uv, &loop->async, drain);
+    if (rc) {
+        uv_loop_close(&loop->uv);
+        free(loop);
+        return leat__fail_errno(error, LEAT_ESYSTEM, -rc, "cannot make an event loop's wake-up descriptor");
+    }
+    loop->async.data = loop;
+    pthread_mutex_init(&loop->lock, NULL);
+    rc = leat__thread_start(&loop->thread, "leat-loop", loop_main, loop);
+    if (rc) {
+        uv_close((uv_handle_t *)&loop->async, NULL);
+        uv_run(&loop->uv, UV_RUN_DEFAULT);
+        uv_loop_close(&loop->uv);
+        pthread_mutex_destroy(&loop->lock);
+        free(loop);
+        return leat__fail_errno(error, LEAT_ESYSTEM, rc, "cannot start the event loop's thread");
+    }
+    *out = loop;
+    return LEAT_OK;
+}
+
+uv_loop_t *leat__loop_uv(leat__loop *loop)
+{
+    return &loop->uv;
+}
+
+void leat__loop_wake(leat__loop *loop)
+{
+    uv_async_send(&loop->async);
+}
+
+void leat__loop_post(leat__loop *loop, leat__call *call)
+{
+    call->next = NULL;
+    pthread_mutex_lock(&loop->lock);
+    if (loop->last) loop->last->next = call;
+    else loop->first = call;
+    loop->last = call;
+    /* under the lock: leat__loop_free's wake can then not overtake this one and close the async before it */
+    uv_async_send(&loop->async);
+    pthread_mutex_unlock(&loop->lock);
+}
+
+typedef struct waiting_call {
+    leat__call call;
+    void (*run)(void *argument);
+    void *argument;
+    pthread_mutex_t lock;
+    pthread_cond_t done_cond;
+    bool done;
+} waiting_call;
+
+static void run_waiting(leat__call *call)
+{
+    waiting_call *waiting = (waiting_call *)call;
+    waiting->run(waiting->argument);
+    pthread_mutex_lock(&waiting->lock);
+    waiting->done = true;
+    pthread_cond_signal(&waiting->done_cond);
+    pthread_mutex_unlock(&waiting->lock);
+}
+
+void leat__loop_do(leat__loop *loop, void (*run)(void *argument), void *argument)
+{
+    assert(!leat__loop_is_here(loop));
+    waiting_call waiting = {.call.run = run_waiting, .run = run, .argument = argument};
+    pthread_mutex_init(&waiting.lock, NULL);
+    pthread_cond_init(&waiting.done_cond, NULL);
+    leat__loop_post(loop, &waiting.call);
+    pthread_mutex_lock(&waiting.lock);
+    while (!waiting.done) pthread_cond_wait(&waiting.done_cond, &waiting.lock);
+    pthread_mutex_unlock(&waiting.lock);
+    pthread_cond_destroy(&waiting.done_cond);
+    pthread_mutex_destroy(&waiting.lock);
+}
+
+bool leat__loop_is_here(const leat__loop *loop)
+{
+    return pthread_equal(pthread_self(), loop->thread);
+}
+
+void leat__loop_free(leat__loop *loop)
+{
+    if (!loop) return;
+    assert(!leat__loop_is_here(loop));
+    pthread_mutex_lock(&loop->lock);
+    loop->stopping = true;
+    uv_async_send(&loop->async);
+    pthread_mutex_unlock(&loop->lock);
+    pthread_join(loop->thread, NULL);
+    int rc = uv_loop_close(&loop->uv);
+    assert(rc == 0);
+    (void)rc;
+    pthread_mutex_destroy(&loop->lock);
+    free(loop);
+}
