@@ -176,11 +176,16 @@ void leat__op_end(leat__op *op, leat__step step)
     leat__stage_mark(op->stage);
 }
 
-bool leat__op_is_full(leat__op *op)
+bool leat__op_is_full(const leat__op *op)
 {
-    bool full = op->out.count > 0 || !leat__stage_has_room_behind(op->stage);
-    if (full) op->wants_room = true;
-    return full;
+    return op->out.count > 0 || !leat__stage_has_room_behind(op->stage);
+}
+
+void leat__op_want_room(leat__op *op)
+{
+    assert(op->stage->type->room);
+    op->wants_room = true;
+    leat__stage_mark(op->stage);
 }
 
 bool leat__op_is_wanted(const leat__op *op)

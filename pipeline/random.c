@@ -1,14 +1,16 @@
 /* random.c - Philox4x32-10 and keyed permutations.
  *
- * What:    leat__random_at hashes (seed, epoch, operation) with one Philox block into the key of a second one, which counts
- *          (sample, n). leat__permutation_at enciphers a position with a Feistel network over the next power of four and
- *          walks on along the cycle while the result lies outside 0..count-1.
+ * What:    leat__random_at hashes (seed, epoch, operation) with one Philox block into the key of a second one, which
+ *          counts (sample, n). leat__permutation_at enciphers a position with a Feistel network over the next power of
+ *          four and walks on along the cycle while the result lies outside 0..count-1.
  * Why so:  nothing to store, share or carry: any draw of any sample can be made by any thread, in any order, after any
- *          restart. Two blocks because a 256-bit key does not fit into Philox's 192; Threefry4x64 would hold it, but is slower
- *          without 64-bit vectors. A stored Fisher-Yates shuffle was rejected: 8 bytes a file, and no random access.
+ *          restart. Two blocks because a 256-bit key does not fit into Philox's 192; Threefry4x64 would hold it, but is
+ *          slower without 64-bit vectors. A stored Fisher-Yates shuffle was rejected: 8 bytes a file, and no random
+ *          access.
  * Threads: any; pure functions.
- * Invariants: the domain 4^half_bits holds count and is less than 4 * count (or SMALLEST_HALF_BITS), so a walk takes under 4
- *          steps on average; every round is invertible, so the network is a bijection and the walk always comes back.
+ * Invariants: the domain 4^half_bits holds count and is less than 4 * count (or SMALLEST_HALF_BITS), so a walk takes
+ *          under 4 steps on average; every round is invertible, so the network is a bijection and the walk always comes
+ *          back.
  * Not here: what the draws mean (stages/view.c, the loader's order). */
 #include "pipeline/random.h"
 
@@ -38,7 +40,8 @@ void leat__philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out
 uint64_t leat__random_at(const leat__random_key *key, uint32_t n)
 {
     const uint32_t seed[2] = {(uint32_t)key->seed, (uint32_t)(key->seed >> 32)};
-    const uint32_t what[4] = {(uint32_t)key->epoch, (uint32_t)(key->epoch >> 32), key->operation, 0x6C656174 /* "leat" */};
+    const uint32_t what[4] = {(uint32_t)key->epoch, (uint32_t)(key->epoch >> 32), key->operation,
+                              0x6C656174 /* "leat" */};
     uint32_t inner[4], out[4];
     leat__philox(what, seed, inner);
     const uint32_t which[4] = {(uint32_t)key->sample, (uint32_t)(key->sample >> 32), n, inner[2]};
@@ -64,7 +67,8 @@ double leat__random_uniform(leat__random *random, double low, double high)
     return value < high ? value : low; /* rounding may reach high */
 }
 
-/* Lemire, "Fast random integer generation in an interval", 2019: the high word of a product, low remainders drawn again. */
+/* Lemire, "Fast random integer generation in an interval", 2019: the high word of a product, low remainders drawn
+ * again. */
 uint64_t leat__random_below(leat__random *random, uint64_t bound)
 {
     assert(bound > 0);

@@ -1,8 +1,8 @@
 /* random.h - counter-based randomness: numbers and permutations that are computed from keys, with no state to carry.
  *
  * Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) for numbers; a keyed Feistel
- * network with cycle walking (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002) for permutations.
- * The same on every machine: integers only; the floating-point results below are exact conversions.
+ * network with cycle walking (Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002) for
+ * permutations. The same on every machine: integers only; the floating-point results below are exact conversions.
  * Threads: any; nothing is shared. */
 #ifndef LEAT__RANDOM_H
 #define LEAT__RANDOM_H
@@ -29,8 +29,8 @@ void leat__philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out
 /* The n-th 64-bit number of a key's sequence. */
 uint64_t leat__random_at(const leat__random_key *key, uint32_t n);
 
-/* The next number: 64 bits; a double in [0, 1) with 53 bits; a double in [low, high) (low if they are equal); an integer
- * in [0, bound) without bias (bound > 0). */
+/* The next number: 64 bits; a double in [0, 1) with 53 bits; a double in [low, high) (low if they are equal); an
+ * integer in [0, bound) without bias (bound > 0). */
 uint64_t leat__random_next(leat__random *random);
 double leat__random_unit(leat__random *random);
 double leat__random_uniform(leat__random *random, double low, double high);

@@ -143,6 +143,11 @@ static void fail_stream(leat__stage *stage, leat__op *op)
     leat__stage_abandon(stage);
 }
 
+static bool may_step(leat__stage *stage, const leat__item *input)
+{
+    return leat__stage_has_room_behind(stage) && (!stage->type->ready || stage->type->ready(stage, input));
+}
+
 /* Passes on what op has emitted, as far as there is room. */
 static bool pass_on(leat__stage *stage, leat__op *op)
 {
@@ -151,7 +156,7 @@ static bool pass_on(leat__stage *stage, leat__op *op)
         put_behind(stage, leat__items_take(&op->out));
         moved = true;
     }
-    if (op->wants_room && op->phase == LEAT__PHASE_LATER && !op->out.first && leat__stage_has_room_behind(stage)) {
+    if (op->wants_room && op->phase == LEAT__PHASE_LATER && !op->out.first && may_step(stage, op->input)) {
         op->wants_room = false;
         stage->type->room(op);
         moved = true;
@@ -182,11 +187,6 @@ static bool results_out(leat__stage *stage)
 }
 
 /* ---- operations on ---- */
-
-static bool may_step(leat__stage *stage, const leat__item *input)
-{
-    return leat__stage_has_room_behind(stage) && (!stage->type->ready || stage->type->ready(stage, input));
-}
 
 /* Has operations that wanted to be called again go on. */
 static bool go_on(leat__stage *stage)

@@ -83,7 +83,7 @@ typedef struct leat__stage_type {
     /* Loop thread: op->input is a marker, or NULL at the end of the stream; every item before it has been worked on. Emits what
      * the stage held back; DONE, MORE or FAILED. NULL: nothing is held back. For stages of concurrency 1. */
     leat__step (*flush)(leat__op *op);
-    /* Loop thread: an op in LATER whose leat__op_is_full was true has room again. */
+    /* Loop thread: an op in LATER that called leat__op_want_room has room again. */
     void (*room)(leat__op *op);
     /* Loop thread: the time of leat__op_after has come. */
     void (*timer)(leat__op *op);
@@ -127,9 +127,11 @@ leat__pipeline *leat__stage_pipeline(const leat__stage *stage); /* any thread */
 /* Emits a result (takes). In begin, job, flush, or for an op in LATER anywhere on the loop. */
 void leat__emit(leat__op *op, leat__item *item);
 
-/* For an op in LATER: true if what it emitted has not all been passed on, or the queue behind is full. Then type->room is
- * called once there is room again. */
-bool leat__op_is_full(leat__op *op);
+/* For an op in LATER: true if what it emitted has not all been passed on, or the queue behind is full. */
+bool leat__op_is_full(const leat__op *op);
+
+/* For an op in LATER: has type->room(op) called once it is not full and type->ready agrees. */
+void leat__op_want_room(leat__op *op);
 
 /* True if the next stage waits for something: a good moment to hand out what is there. */
 bool leat__op_is_wanted(const leat__op *op);

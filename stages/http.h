@@ -1,9 +1,15 @@
 /* http.h - objects from HTTP(S) servers: libcurl's multi interface on a libuv loop, with retries of its own.
  *
- * One client a loop. A transfer gives an object's bytes in order, each exactly once, however often the connection breaks:
- * a transient failure in mid-body goes on by range at the byte where it stopped. http.c: the client, sockets and timers;
- * transfer.c: one object's attempts; host.c: what is known of a server (throttling, concurrency). All on the loop thread.
- * The rules F.. and R.. of the project's fault catalogue that it keeps are named where they are kept. */
+ * One client a loop. A transfer gives an object's bytes in order, each exactly once, however often the connection
+ * breaks: a transient failure in mid-body goes on by range at the byte where it stopped, if the server says that it is
+ * still the same object (ETag, Last-Modified, size: none may differ, one has to agree). A server without ranges is read
+ * from the start again, and what was delivered is thrown away. An object whose server gives no size ends where the
+ * connection does. All on the loop thread, which has to block SIGPIPE: OpenSSL may raise it, and the client leaves
+ * signals alone.
+ * Memory: one buffer a transfer, charged to its budget; and, not charged, curl's read buffer of 128 KiB
+ * a connection, for chunked bodies the same once more while paused.
+ * The rules F.. and R.. of the project's fault catalogue that it keeps are named where they are kept; the map of its
+ * files is in http_internal.h. */
 #ifndef LEAT__HTTP_H
 #define LEAT__HTTP_H
 
@@ -22,13 +28,13 @@ typedef struct leat__http_options {
     uint64_t (*random)(void *user);
     void *user;
     const char *ca_file;         /* NULL: the system's */
-    const char *const *headers;  /* as in leat_config */
+    const char *const *headers;  /* as in leat_config; copied. LEAT_EINVAL for a field that the client sets itself */
     size_t header_count;
-    uint32_t connections;        /* transfers at a time in all; further ones wait. A paused transfer may lose its place to a
-                                    waiting one and goes on by range when it is resumed */
-    size_t chunk_bytes;          /* size of the buffers handed out */
+    uint32_t connections;        /* transfers at a time in all; further ones wait. A paused transfer may lose its place
+                                    to a waiting one, and goes on by range when it is resumed: places.c says why */
+    size_t chunk_bytes;          /* size of the buffers handed out; at least 16 KiB, what curl gives at a time */
     uint64_t max_object_bytes;
-    uint32_t retries, connect_timeout_ms, stall_timeout_ms, max_retry_after_ms, redirects; /* as in leat_config, no zeros */
+    uint32_t retries, connect_timeout_ms, stall_timeout_ms, max_retry_after_ms, redirects; /* as there, no zeros */
 } leat__http_options;
 
 typedef struct leat__http_stats {
@@ -46,24 +52,28 @@ void leat__http_close(leat__http *http, void (*closed)(void *user), void *user);
 void leat__http_get_stats(const leat__http *http, leat__http_stats *stats);
 
 typedef struct leat__transfer_callbacks {
-    /* The next bytes (buffer: gives one reference; `size` of it filled). Return false to pause: nothing more comes until
-     * leat__transfer_resume. May call cancel. */
+    /* The next bytes (buffer: gives one reference; `size` of it filled). Return false to pause: nothing more comes
+     * until leat__transfer_resume. May call cancel. */
     bool (*data)(void *user, leat__buffer *buffer, size_t size);
-    /* The end: error is NULL if the object is whole, else says why not (borrows). The transfer is gone after it. Not called
-     * after cancel. Never called from within leat__http_get, leat__transfer_resume or data. */
+    /* The end: error is NULL if the object is whole, else says why not (borrows). The transfer is gone after it. Not
+     * called after cancel, nor while paused. Never called from within leat__http_get, leat__transfer_resume or data.
+     * The message is the cause, the attempts and the place: "HTTP 404 Not Found (attempt 1)"; error->offset is the
+     * object's byte. */
     void (*end)(void *user, const leat_error *error);
 } leat__transfer_callbacks;
 
-/* Begins to read a URL from byte `offset` (0: the start). budget: charged for the buffers. url: borrows, until it returns.
- * *transfer: gives, until its end or cancel. LEAT_EINVAL for what is no http(s) URL. If it fails, no callback runs. */
+/* Begins to read a URL from byte `offset` (0: the start). budget: charged for the buffers. url: borrows, until it
+ * returns. *transfer: gives, until its end or cancel. LEAT_EINVAL for what is no http(s) URL. If it fails, no callback
+ * runs. */
 leat_code leat__http_get(leat__http *http, const char *url, uint64_t offset, leat__budget *budget,
-                         const leat__transfer_callbacks *callbacks, void *user, leat__transfer **transfer, leat_error *error);
+                         const leat__transfer_callbacks *callbacks, void *user, leat__transfer **transfer,
+                         leat_error *error);
 
 /* Goes on after data returned false. No data callback runs from within it. */
 void leat__transfer_resume(leat__transfer *transfer);
 
-/* Hands out what has arrived so far, however little, by the data callback (soon, not from within). For a consumer that
- * starves while a slow server fills a buffer. */
+/* Hands out what has arrived so far, however little, by the data callback (soon, not from within); if nothing has, then
+ * the next bytes as soon as they come. For a consumer that starves while a slow server fills a buffer. */
 void leat__transfer_flush(leat__transfer *transfer);
 
 /* Ends it without a callback (takes). */

@@ -30,7 +30,7 @@ typedef struct leat__image_info {
 
 typedef struct leat__image_reader leat__image_reader;
 
-/* What the bytes are, by their magic; also names what is not read ("WebP", "GIF", "HTML"...; NULL if nothing is known). */
+/* What the bytes are, by their magic; also names what is not read ("WebP", "GIF", "HTML"...; NULL if not known). */
 leat__image_format leat__image_sniff(const uint8_t *data, size_t size, const char **other);
 
 /* Gives a reader; NULL if memory is short. */
@@ -39,17 +39,19 @@ leat__image_reader *leat__image_reader_new(void);
 /* Begins an image: sniffs, reads the header, checks the limits, before memory is taken for pixels. data: borrows, until
  * leat__image_done. alpha: rows are RGBA, else RGB. Errors: LEAT_EFORMAT (unknown; says what it looks like),
  * LEAT_EUNSUPPORTED, LEAT_ELIMIT, LEAT_ETRUNCATED, LEAT_ECORRUPT, LEAT_ENOMEM; message such as
- * "JPEG: premature end (libjpeg: Premature end of JPEG file)". After an error the reader is ready for the next image. */
+ * "JPEG: premature end (libjpeg: Premature end of JPEG file)". After an error the reader is ready for the next
+ * image. */
 leat_code leat__image_open(leat__image_reader *reader, const uint8_t *data, size_t size, bool alpha,
                            const leat__image_limits *limits, leat__image_info *info, leat_error *error);
 
 /* Writes the next `count` rows, top to bottom, interleaved, to rows[0 .. count * stride). Never leaves pixels undefined
  * with LEAT_OK: damaged or truncated data is an error. (Bytes that a decoder can step over without inventing pixels, as
- * libjpeg's "extraneous bytes before marker", are not.) */
+ * libjpeg's "extraneous bytes before marker", are not.) Any count, 0 too; more rows than are left, or rows of no open
+ * image (an error ends it), are LEAT_EINVAL. stride: at least width * channels. */
 leat_code leat__image_rows(leat__image_reader *reader, uint8_t *rows, size_t stride, uint32_t count, leat_error *error);
 
-/* Checks that the image was whole, as far as can be told without decoding the rows that were not asked for (JPEG: an end
- * marker is there; PNG: IEND). Call it after the last row that is wanted; leat__image_done must still follow. */
+/* Checks that the image was whole, as far as can be told without decoding the rows that were not asked for (JPEG: an
+ * end marker is there; PNG: IEND). Call it after the last row that is wanted; leat__image_done must still follow. */
 leat_code leat__image_verify(leat__image_reader *reader, leat_error *error);
 
 /* Ends the image, in any state. */
@@ -57,5 +59,23 @@ void leat__image_done(leat__image_reader *reader);
 
 /* Frees the reader (takes; NULL is fine). */
 void leat__image_reader_free(leat__image_reader *reader);
+
+/* ---- for the formats ---- */
+
+/* LEAT_ELIMIT if width * height is over limits->max_pixels, with the figures; else LEAT_OK. name: "PNG". */
+leat_code leat__image_check_pixels(const char *name, const leat__image_info *info, const leat__image_limits *limits,
+                                   leat_error *error);
+
+/* LEAT_ELIMIT if the codec would hold more than limits->max_codec_bytes; why: "interlaced". */
+leat_code leat__image_check_codec(const char *name, const char *why, uint64_t bytes, const leat__image_info *info,
+                                  const leat__image_limits *limits, leat_error *error);
+
+static inline bool leat__image_stopped(const leat__image_limits *limits)
+{
+    return limits->stop && atomic_load_explicit(limits->stop, memory_order_relaxed);
+}
+
+/* The words that begin a message about a code: "premature end", "damaged" ... */
+const char *leat__image_word(leat_code code);
 
 #endif

@@ -103,6 +103,9 @@ bool leat__sample_set_key(leat__sample *sample, const char *key, size_t length);
  * False if memory is short. */
 bool leat__sample_add(leat__sample *sample, const char *name, size_t length, leat__bytes bytes, uint64_t offset);
 
+/* The field of exactly this name (case ignored), or NULL. */
+const leat__sample_field *leat__sample_field_named(const leat__sample *sample, const char *name, size_t length);
+
 /* The field whose name is in `names` ("jpg;jpeg;png", the first that the sample has), or NULL. */
 const leat__sample_field *leat__sample_find(const leat__sample *sample, const char *names);
 

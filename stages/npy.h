@@ -1,5 +1,5 @@
-/* npy.h - NumPy's .npy arrays (format versions 1 to 3, numpy/lib/format.py) and ASCII numbers. Parsers of foreign bytes:
- * no allocation, every size checked. */
+/* npy.h - NumPy's .npy arrays (format versions 1 to 3, numpy/lib/format.py) and ASCII numbers. Parsers of foreign
+ * bytes: no allocation, every size checked. npy.c reads arrays, number.c numbers. Threads: any. */
 #ifndef LEAT__NPY_H
 #define LEAT__NPY_H
 
@@ -20,8 +20,9 @@ typedef struct leat__npy {
     size_t data_offset; /* where the data begins */
 } leat__npy;
 
-/* Reads the header. Errors: LEAT_EFORMAT (no .npy), LEAT_EUNSUPPORTED (object, structured, string, complex or date dtypes,
- * too many dimensions; says which), LEAT_ECORRUPT, LEAT_ETRUNCATED (header or data), LEAT_EOVERSIZE (bytes after the data). */
+/* Reads the header. Errors: LEAT_EFORMAT (no .npy), LEAT_EUNSUPPORTED (object, structured, string, complex or date
+ * dtypes, too many dimensions; says which), LEAT_ECORRUPT, LEAT_ETRUNCATED (header or data), LEAT_EOVERSIZE (bytes
+ * after the data). */
 leat_code leat__npy_parse(const uint8_t *data, size_t size, leat__npy *npy, leat_error *error);
 
 /* Copies the array to out (npy->bytes) in C order and native byte order. data: what was parsed. */

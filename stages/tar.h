@@ -1,10 +1,11 @@
 /* tar.h - a push parser of tar archives (ustar, GNU, pax) that gives WebDataset samples.
  *
- * Feed it an archive's bytes in chunks of any size; it calls back with samples whose fields are slices of those chunks (no
- * copy) or, where a body crosses chunks, of a buffer of its own (one copy). tar.c reads entries, wds.c groups them into
- * samples: all files that share directory and name up to the first dot of the base name, standing next to each other.
- * Names are only ever keys, never paths to open. Parser of foreign bytes: sizes are checked before memory is taken.
- * Formats: POSIX.1-2017 pax (ustar), GNU tar manual "Basic Tar Format"; WebDataset's base_plus_ext and group_by_keys. */
+ * Feed it an archive's bytes in chunks of any size; it calls back with samples whose fields are slices of those chunks
+ * (no copy) or, where a body crosses chunks, of a buffer of its own (one copy). tar.c reads entries, wds.c groups them
+ * into samples: all files that share directory and name up to the first dot of the base name, standing next to each
+ * other. Names are only ever keys, never paths to open. Parser of foreign bytes: sizes are checked before memory is
+ * taken. Formats: POSIX.1-2017 pax (ustar), GNU tar manual "Basic Tar Format"; WebDataset's base_plus_ext and
+ * group_by_keys. */
 #ifndef LEAT__TAR_H
 #define LEAT__TAR_H
 
@@ -14,7 +15,10 @@ typedef struct leat__tar_options {
     leat__arena *arena;             /* borrows all three, until leat__tar_free */
     leat__budget *budget;           /* charged for bodies that cross chunks */
     leat__pool_of_samples *samples;
-    uint64_t max_field_bytes;       /* a larger body is stepped over, never held: its sample fails with LEAT_ELIMIT */
+    /* Bytes a sample may span in the archive, from its first body to the end of its last (one file: its size). Beyond,
+     * bodies are stepped over, never held, and the sample fails with LEAT_ELIMIT. So a sample keeps at most twice this
+     * alive: the chunks that its slices lie in, and copies of bodies that cross chunks. */
+    uint64_t max_field_bytes;
     /* What the limit comes from, for the message; NULL: "max_sample_bytes". */
     const char *limit_hint;
 } leat__tar_options;
@@ -31,15 +35,17 @@ void leat__tar_begin(leat__tar *tar, const leat__object *object, uint64_t epoch)
  * field over the limit or two fields of one name. */
 typedef void (*leat__tar_emit)(void *user, leat__sample *sample);
 
-/* Feeds the next bytes (borrows; slices of it are shared into samples). Returns LEAT_OK, or an error that ends the archive:
- * LEAT_ECORRUPT (header checksum, numbers; "tar header at byte 5242880: checksum is 012345, computed 012346"), LEAT_EFORMAT
- * (not a tar at byte 0: says what it looks like), LEAT_ELIMIT (names and pax headers over 1 MiB), LEAT_ENOMEM. Samples that
- * were complete before it have been emitted; the error's offset is the header's. After an error only begin may follow. */
+/* Feeds the next bytes (borrows; slices of it are shared into samples). Returns LEAT_OK, or an error that ends the
+ * archive: LEAT_ECORRUPT (header checksum, numbers; "tar header at byte 5242880: checksum is 012345, computed
+ * 012346"), LEAT_EFORMAT
+ * (not a tar at byte 0: says what it looks like), LEAT_ELIMIT (names and pax headers over 1 MiB), LEAT_ENOMEM. Samples
+ * that were complete before it have been emitted; the error's offset is the header's. After an error only begin may
+ * follow. */
 leat_code leat__tar_feed(leat__tar *tar, const leat__bytes *bytes, leat__tar_emit emit, void *user, leat_error *error);
 
-/* Ends the archive: emits the last sample. LEAT_ETRUNCATED if it ends within an entry or header; a missing end-of-archive
- * mark alone is fine (many writers leave it out), bytes after it are ignored. An archive of 0 bytes is LEAT_ETRUNCATED. The
- * incomplete sample is dropped; its key is in error->key. */
+/* Ends the archive: emits the last sample. LEAT_ETRUNCATED if it ends within an entry or header; a missing
+ * end-of-archive mark alone is fine (many writers leave it out), bytes after it are ignored. An archive of 0 bytes is
+ * LEAT_ETRUNCATED. The incomplete sample is dropped; its key is in error->key. */
 leat_code leat__tar_end(leat__tar *tar, leat__tar_emit emit, void *user, leat_error *error);
 
 /* Directories, links, devices and other entries without data, stepped over so far (all archives). */

@@ -42,7 +42,8 @@ typedef enum leat_layout {
 typedef struct leat_batch leat_batch;
 
 /* A dense, C-contiguous array in native byte order, LEAT_ALIGNMENT-aligned. shape[0] is the number of rows.
- * Ragged tensors (LEAT_FIELD_BYTES) have ndim 1 and dtype LEAT_UINT8: row i is data[offsets[i] .. offsets[i + 1]). */
+ * Ragged tensors (LEAT_FIELD_BYTES) are 1-d LEAT_UINT8 with the bytes of all rows one after another, shape[0] of them: row i
+ * is data[offsets[i] .. offsets[i + 1]). */
 typedef struct leat_tensor {
     const char *name;
     leat_dtype dtype;
@@ -67,7 +68,7 @@ LEAT_API const leat_tensor *leat_batch_tensor(const leat_batch *batch, const cha
 /* Returns tensor number i in the order of the config's fields, or NULL past the last (borrows). Blocks: no. */
 LEAT_API const leat_tensor *leat_batch_tensor_at(const leat_batch *batch, size_t i);
 
-/* Rows that are there: shape[0] of every tensor. Can be less than batch_size, 0 if every sample failed. Blocks: no. */
+/* Rows that are there: shape[0] of every dense tensor. Can be less than batch_size, 0 if every sample failed. Blocks: no. */
 LEAT_API size_t leat_batch_rows(const leat_batch *batch);
 
 /* Samples that belong to this batch and are not in it: they failed under LEAT_ON_ERROR_SKIP. Blocks: no. */

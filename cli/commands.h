@@ -1,0 +1,12 @@
+/* commands.h - the subcommands, one file each. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/options.h"
+
+extern const cli_command cli_bench; /* bench.c: how fast the data comes, and what holds it back */
+extern const cli_command cli_ls;    /* ls.c: the samples of a source */
+extern const cli_command cli_show;  /* show.c: a contact sheet of the first batch */
+extern const cli_command cli_pack;  /* pack_command.c: folders into shards */
+
+#endif

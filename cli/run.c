@@ -1,0 +1,116 @@
+/* run.c - what every command's run has in common: signals, broken pipes, exit codes, and failures in print.
+ *
+ * What:    one flag set by SIGINT and SIGTERM that loops look at, and the last word on the exit code.
+ * Why so:  a stopped run still prints what it has. The handler resets itself, so that a second Ctrl-C ends a process
+ *          that is stuck. SIGPIPE is ignored because libraries write to sockets; a stdout that has gone shows as EPIPE
+ *          instead.
+ * Threads: the main thread; the handler only stores.
+ * Not here: usage errors (options.c). */
+#include "cli/run.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/options.h"
+#include "cli/text.h"
+
+static volatile int stop_signal; /* int, as leat_pack_config.stop wants it; sig_atomic_t is int on every Linux */
+static int output_errno;         /* of the first write to stdout that failed */
+
+static void on_signal(int number)
+{
+    stop_signal = number;
+}
+
+void cli_catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    action = (struct sigaction){.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &action, NULL);
+}
+
+int cli_signal(void)
+{
+    return stop_signal;
+}
+
+const volatile int *cli_signal_flag(void)
+{
+    return &stop_signal;
+}
+
+int cli_code_of(const leat_error *error, bool opening)
+{
+    assert(error->code != LEAT_OK && error->code != LEAT_AGAIN && error->code != LEAT_END);
+    switch (error->code) {
+    case LEAT_EINVAL: return CLI_CONFIG;
+    case LEAT_ENOMEM: return opening ? CLI_CONFIG : CLI_FAILED; /* memory_limit leaves too little */
+    case LEAT_ENOTFOUND:
+    case LEAT_EACCESS: return opening ? CLI_NO_SOURCE : CLI_FAILED;
+    default: return CLI_FAILED;
+    }
+}
+
+int cli_fail(const char *command, const leat_error *error, bool opening)
+{
+    fprintf(stderr, "leat %s: ", command);
+    cli_print_escaped(stderr, error->message);
+    fputc('\n', stderr);
+    return cli_code_of(error, opening);
+}
+
+void cli_print_failures(const char *command, const leat_error *errors, uint64_t count, uint64_t most)
+{
+    for (uint64_t i = 0; i < count && i < most; i++) {
+        fprintf(stderr, "leat %s: ", command);
+        cli_print_escaped(stderr, errors[i].message);
+        fputc('\n', stderr);
+    }
+    if (count > most) fprintf(stderr, "leat %s: and %llu more failures\n", command, (unsigned long long)(count - most));
+}
+
+void cli_json_failures(cli_json *json, const char *key, const leat_error *errors, uint64_t count, uint64_t most)
+{
+    cli_json_list(json, key);
+    for (uint64_t i = 0; i < count && i < most; i++) {
+        const leat_error *error = &errors[i];
+        cli_json_object(json, NULL);
+        cli_json_string(json, "stage", error->stage);
+        cli_json_string(json, "code", leat_code_name(error->code));
+        cli_json_string(json, "shard", error->shard);
+        cli_json_string(json, "key", error->key);
+        if (error->offset == UINT64_MAX) cli_json_null(json, "offset");
+        else cli_json_count(json, "offset", error->offset);
+        cli_json_string(json, "message", error->message);
+        cli_json_end(json);
+    }
+    cli_json_end(json);
+}
+
+bool cli_output_broken(void)
+{
+    if (output_errno == 0 && ferror(stdout)) output_errno = errno ? errno : EIO;
+    return output_errno != 0;
+}
+
+void cli_flush_output(void)
+{
+    if (!cli_output_broken() && fflush(stdout) != 0) output_errno = errno;
+}
+
+int cli_finish(int code)
+{
+    assert(code >= 0);
+    cli_flush_output();
+    if (stop_signal) return CLI_SIGNAL + stop_signal;
+    if (output_errno == 0) return code;
+    if (output_errno == EPIPE) return CLI_SIGNAL + SIGPIPE; /* as a process that SIGPIPE had ended */
+    fprintf(stderr, "leat: writing to stdout: %s\n", strerror(output_errno));
+    return CLI_DISK;
+}

@@ -1,0 +1,211 @@
+/* plan.c - every choice made, and the arithmetic that keeps a loader within memory_limit.
+ *
+ * Memory: memory_limit M is dealt out once, before anything runs, so that no stage can starve another one of it:
+ *
+ *     M / 8   codecs: M / 16 over the workers, M / 16 for the one image at a time that needs more
+ *     M / 32  unused buffers that are kept
+ *     M / 8   zstd and gzip windows, if a shard's name says that it is packed
+ *     M / 8   bytes columns, if there are any
+ *     n * B   batches: one with the consumer, one being filled, `prefetch` ready, as far as M / 2 goes; at least one
+ *     X       the rest: the lanes, an equal share each
+ *
+ * A lane's share S has to be enough for it to fill one shuffle window whatever the others do (its samples then leave, and make
+ * room). With a window W, a sample at most W, chunks c:
+ *
+ *     2 W     the window: its bodies, and the chunks that its slices keep alive
+ *     W       a body being put together from several chunks (not asked for room, so it may go over)
+ *     6 c     a chunk and a queue's bound in fetch, decompress and unpack
+ *     S = 4 W = 32 c leaves S / 16 to spare. Room is asked for up to 4/5 S, what is not asked for stays below S.
+ *
+ * Loose files have no window; a lane holds the file being read and one or two that wait for their turn: S = 4 files. */
+#include "loader/plan.h"
+
+#include <assert.h>
+#include <sched.h>
+#include <string.h>
+
+#include "pipeline/failure.h"
+#include "stages/view.h"
+
+#define MIB ((uint64_t)1 << 20)
+
+enum {
+    MIN_CHUNK = 16 << 10,
+    MAX_CHUNK = 256 << 10,    /* large enough that a hand-over costs nothing, small enough to stay in a core's cache */
+    LOOSE_LANE = 16 << 20,    /* of memory for each lane of loose files: several photographs of 4 MB */
+    MAX_LOOSE_LOCAL = 8,      /* files being read at a time from a disk, per I/O thread two */
+};
+
+static unsigned cpus(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set)) return 1;
+    int n = CPU_COUNT(&set);
+    return n < 1 ? 1 : (unsigned)n;
+}
+
+/* ---- choices ---- */
+
+static leat_code choose(uint32_t *value, uint32_t choice, uint32_t low, uint32_t high, const char *name, leat_error *error)
+{
+    if (*value == 0) *value = choice;
+    if (*value >= low && *value <= high) return LEAT_OK;
+    return leat__fail(error, LEAT_EINVAL, 0, "%s is %u: give a number from %u to %u, or 0 for the default", name, *value, low,
+                      high);
+}
+
+static void choose_wide(uint64_t *value, uint64_t choice)
+{
+    if (*value == 0) *value = choice;
+}
+
+static leat_code check_enums(const leat_config *config, leat_error *error)
+{
+    if ((unsigned)config->order > LEAT_ORDER_SEQUENTIAL)
+        return leat__fail(error, LEAT_EINVAL, 0, "order is %d: none of LEAT_ORDER_*", (int)config->order);
+    if ((unsigned)config->on_error > LEAT_ON_ERROR_SUBSTITUTE)
+        return leat__fail(error, LEAT_EINVAL, 0, "on_error is %d: none of LEAT_ON_ERROR_*", (int)config->on_error);
+    return LEAT_OK;
+}
+
+static leat_code check_headers(const leat_config *config, leat_error *error)
+{
+    if (config->header_count && !config->headers)
+        return leat__fail(error, LEAT_EINVAL, 0, "header_count is %zu, but headers is NULL", config->header_count);
+    for (size_t i = 0; i < config->header_count; i++) {
+        const char *header = config->headers[i];
+        bool good = header && strchr(header, ':') && header[0] != ':';
+        for (const char *c = header; good && *c; c++) good = (unsigned char)*c >= 0x20 && *c != 0x7f;
+        if (!good)
+            return leat__fail(error, LEAT_EINVAL, 0, "headers[%zu] is not of the form \"Name: value\" without control characters",
+                              i);
+    }
+    return LEAT_OK;
+}
+
+leat_code leat__plan_config(const leat_config *config, leat_config *chosen, leat_error *error)
+{
+    *chosen = *config;
+    leat_config *c = chosen;
+    leat_code code = LEAT_OK;
+    if (!c->source || !c->source[0]) return leat__fail(error, LEAT_EINVAL, 0, "source is not set: give a folder, file, URL or @list");
+    code = check_enums(c, error);
+    if (!code) code = check_headers(c, error);
+    if (!code) code = leat__image_defaults(&c->image, error);
+    if (!code) code = choose(&c->batch_size, 256, 1, 65536, "batch_size", error);
+    if (!code) code = choose(&c->shuffle_window, 64, 1, 1u << 20, "shuffle_window", error);
+    if (!code) code = choose(&c->lanes, 16, 1, 256, "lanes", error);
+    if (!code) code = choose(&c->threads, cpus(), 1, 1024, "threads", error);
+    if (!code) code = choose(&c->io_threads, 4, 1, 256, "io_threads", error);
+    if (!code) code = choose(&c->connections, 32, 1, 1024, "connections", error);
+    if (!code) code = choose(&c->prefetch, 2, 1, 64, "prefetch", error);
+    if (!code) code = choose(&c->retries, 5, 1, 100, "retries", error);
+    if (!code) code = choose(&c->connect_timeout_ms, 10000, 1, UINT32_MAX, "connect_timeout_ms", error);
+    if (!code) code = choose(&c->stall_timeout_ms, 30000, 1, UINT32_MAX, "stall_timeout_ms", error);
+    if (!code) code = choose(&c->max_retry_after_ms, 120000, 1, UINT32_MAX, "max_retry_after_ms", error);
+    if (!code) code = choose(&c->redirects, 5, 1, 100, "redirects", error);
+    if (code) return code;
+    if (c->epochs > UINT64_MAX - c->epoch) return leat__fail(error, LEAT_EINVAL, 0, "epoch plus epochs overflows");
+    choose_wide(&c->max_errors, 100);
+    choose_wide(&c->memory_limit, 1024 * MIB);
+    choose_wide(&c->max_image_pixels, 100000000);
+    choose_wide(&c->max_object_bytes, 65536 * MIB);
+    choose_wide(&c->max_unpacked_bytes, 1048576 * MIB);
+    if (c->memory_limit < 32 * MIB)
+        return leat__fail(error, LEAT_EINVAL, 0, "memory_limit is %llu bytes: give at least 32 MiB (%llu), or 0 for 1 GiB",
+                          (unsigned long long)c->memory_limit, (unsigned long long)(32 * MIB));
+    return LEAT_OK;
+}
+
+/* ---- memory ---- */
+
+static bool ends_with(const char *name, size_t length, const char *ending)
+{
+    size_t n = strlen(ending);
+    return length >= n && strncasecmp(name + length - n, ending, n) == 0;
+}
+
+static bool name_says_packed(const leat__object *object)
+{
+    static const char *const endings[] = {".zst", ".gz", ".tgz", ".tzst"};
+    size_t length = object->is_url ? strcspn(object->name, "?#") : strlen(object->name);
+    for (size_t i = 0; object->is_shard && i < sizeof endings / sizeof *endings; i++)
+        if (ends_with(object->name, length, endings[i])) return true;
+    return false;
+}
+
+static void look_at_listing(leat__plan *plan, const leat__listing *listing)
+{
+    plan->urls = listing->objects[0].is_url;
+    for (size_t i = 0; !plan->packed && i < listing->count; i++) plan->packed = name_says_packed(&listing->objects[i]);
+}
+
+/* Lanes are part of the order of shards; for loose files, whose order is one permutation, only of the speed. */
+static void choose_lanes(leat__plan *plan, const leat__listing *listing, uint64_t rest)
+{
+    leat_config *c = &plan->config;
+    if (!listing->shards) {
+        uint32_t wanted = plan->urls ? c->connections : 2 * c->io_threads < MAX_LOOSE_LOCAL ? 2 * c->io_threads : MAX_LOOSE_LOCAL;
+        uint64_t room = rest / LOOSE_LANE;
+        c->lanes = room < 2 ? 2 : room < wanted ? (uint32_t)room : wanted;
+        c->shuffle_window = 1;
+    }
+    if (c->order == LEAT_ORDER_SEQUENTIAL) c->shuffle_window = 1;
+    if (c->lanes > listing->count) c->lanes = (uint32_t)listing->count;
+}
+
+static size_t clamp(uint64_t value, size_t low, size_t high)
+{
+    return value < low ? low : value > high ? high : (size_t)value;
+}
+
+static void share_lanes(leat__plan *plan, bool shards, uint64_t share)
+{
+    plan->chunk_bytes = clamp(share / 32 / MIN_CHUNK * MIN_CHUNK, MIN_CHUNK, MAX_CHUNK);
+    plan->queue_bytes = plan->chunk_bytes;
+    plan->lane_bytes = (size_t)(share / 5 * 4);
+    plan->window_bytes = plan->sample_bytes = (size_t)(share / 4);
+    if (!shards && plan->urls) plan->chunk_bytes = clamp(share / 16, MIN_CHUNK, MAX_CHUNK / 2);
+    if (plan->config.max_sample_bytes && plan->config.max_sample_bytes < plan->sample_bytes)
+        plan->sample_bytes = (size_t)plan->config.max_sample_bytes;
+    plan->config.max_sample_bytes = plan->sample_bytes;
+}
+
+/* The largest zstd window for which every lane's fits into `bytes`. */
+static unsigned choose_window_log(uint64_t bytes, uint32_t lanes)
+{
+    unsigned log = 23;
+    while (log > 17 && ((uint64_t)1 << log) > bytes / lanes) log--;
+    return log;
+}
+
+leat_code leat__plan_memory(leat__plan *plan, const leat__listing *listing, bool reader, size_t batch_bytes, bool has_ragged,
+                            leat_error *error)
+{
+    assert(listing->count > 0);
+    leat_config *c = &plan->config;
+    uint64_t limit = c->memory_limit, used = limit / 32;
+    look_at_listing(plan, listing);
+    plan->keep_bytes = (size_t)(limit / 32);
+    plan->big_codec_bytes = (size_t)(limit / 16);
+    plan->worker_codec_bytes = (size_t)(limit / 16 / c->threads);
+    plan->ragged_bytes = has_ragged ? (size_t)(limit / 8) : 0;
+    used += plan->ragged_bytes + (plan->packed ? limit / 8 : 0);
+    if (!reader) {
+        used += limit / 8;
+        uint64_t wanted = (uint64_t)c->prefetch + 2, room = batch_bytes ? limit / 2 / batch_bytes : wanted;
+        plan->batches = (size_t)(room < 1 ? 1 : room < wanted ? room : wanted);
+        used += batch_bytes ? plan->batches * (uint64_t)batch_bytes : limit / 2;
+    }
+    uint64_t rest = used < limit ? limit - used : 0;
+    choose_lanes(plan, listing, rest);
+    plan->window_log = choose_window_log(limit / 8, c->lanes);
+    uint64_t share = rest / c->lanes;
+    if (share < 32 * MIN_CHUNK)
+        return leat__fail(error, LEAT_EINVAL, 0,
+                          "memory_limit of %.1f MB is too small: a batch of %u rows takes %.1f MB, and each of %u lanes needs 0.5 "
+                          "MB of the %.1f MB that are left; lower batch_size or lanes, or raise memory_limit",
+                          (double)limit / 1e6, c->batch_size, (double)batch_bytes / 1e6, c->lanes, (double)rest / 1e6);
+    share_lanes(plan, listing->shards, share);
+    return LEAT_OK;
+}

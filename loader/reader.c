@@ -1,0 +1,149 @@
+/* reader.c - samples as they are stored (include/leat/reader.h): a stream with one more stage that keeps the failed ones back. */
+#include <leat/reader.h>
+
+#include <stdlib.h>
+
+#include "loader/stream.h"
+#include "pipeline/failure.h"
+
+struct leat_reader {
+    leat__stream stream;
+};
+
+struct leat_sample {
+    leat__sample *sample;
+    leat__home *home;   /* shared: the sample may outlive the reader */
+};
+
+enum { READY = 64 };    /* samples that wait for the consumer */
+
+/* ---- the stage: failed samples are booked, the others go on ---- */
+
+static leat__step sift(leat__op *op)
+{
+    leat_reader *reader = leat__stage_state(op->stage);
+    const leat__sample *sample = (const leat__sample *)op->input;
+    if (sample->failed)
+        return leat__failures_judge(&reader->stream.failures, sample, &op->error) ? LEAT__FAILED : LEAT__DONE;
+    if (sample->lost_object || leat__flow_is_cut(&reader->stream.flow, sample->epoch)) return LEAT__DONE;
+    leat__emit(op, op->input);
+    op->input = NULL;
+    return LEAT__DONE;
+}
+
+static const leat__stage_type sift_type = {.name = "sift", .begin = sift};
+
+leat_code leat_reader_open(const leat_config *config, leat_reader **out, leat_error *error)
+{
+    leat_error ignored;
+    if (!error) error = &ignored;
+    leat__error_clear(error);
+    *out = NULL;
+    leat_reader *reader = calloc(1, sizeof *reader);
+    if (!reader) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a reader");
+    leat__listing *listing;
+    leat_code code = leat__stream_list(&reader->stream, config, &listing, error);
+    if (!code) code = leat__plan_memory(&reader->stream.plan, listing, true, 0, false, error);
+    if (code) leat__listing_free(listing);
+    else code = leat__stream_build(&reader->stream, listing, NULL, READY, error);
+    if (!code) code = leat__stream_add(&reader->stream, &sift_type, reader, 1, 2, error);
+    if (code) {
+        leat_reader_close(reader);
+        return code;
+    }
+    leat__stream_start(&reader->stream);
+    *out = reader;
+    return LEAT_OK;
+}
+
+leat_code leat_reader_next(leat_reader *reader, leat_sample **out, leat_error *error)
+{
+    *out = NULL;
+    leat_code code = leat__stream_check_process(&reader->stream, error);
+    if (code) return code;
+    leat_sample *sample = malloc(sizeof *sample);
+    if (!sample) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a sample");
+    leat__item *item;
+    code = leat__outlet_take(reader->stream.outlet, LEAT__FOREVER, &item, error);
+    if (code) {
+        free(sample);
+        return code;
+    }
+    *sample = (leat_sample){.sample = (leat__sample *)item, .home = reader->stream.home};
+    leat__home_share(sample->home);
+    *out = sample;
+    return LEAT_OK;
+}
+
+uint64_t leat_reader_errors(leat_reader *reader, leat_error *errors, size_t capacity)
+{
+    return leat__failures_get(&reader->stream.failures, errors, capacity);
+}
+
+size_t leat_reader_classes(const leat_reader *reader)
+{
+    return reader->stream.home->listing->class_count;
+}
+
+const char *leat_reader_class(const leat_reader *reader, size_t i)
+{
+    const leat__listing *listing = reader->stream.home->listing;
+    return i < listing->class_count ? listing->classes[i] : NULL;
+}
+
+void leat_reader_close(leat_reader *reader)
+{
+    if (!reader || leat__stream_check_process(&reader->stream, NULL)) return;
+    leat__stream_close(&reader->stream);
+    free(reader);
+}
+
+const char *leat_sample_key(const leat_sample *sample)
+{
+    return sample->sample->key;
+}
+
+const char *leat_sample_shard(const leat_sample *sample)
+{
+    return sample->sample->object->display;
+}
+
+uint64_t leat_sample_index(const leat_sample *sample)
+{
+    return sample->sample->index;
+}
+
+uint64_t leat_sample_offset(const leat_sample *sample)
+{
+    return sample->sample->offset;
+}
+
+int64_t leat_sample_class(const leat_sample *sample)
+{
+    return sample->sample->object->label;
+}
+
+size_t leat_sample_fields(const leat_sample *sample)
+{
+    return sample->sample->field_count;
+}
+
+const char *leat_sample_field(const leat_sample *sample, size_t i)
+{
+    return i < sample->sample->field_count ? sample->sample->fields[i].name : NULL;
+}
+
+const void *leat_sample_bytes(const leat_sample *sample, size_t i, size_t *bytes)
+{
+    bool there = i < sample->sample->field_count;
+    if (bytes) *bytes = there ? sample->sample->fields[i].bytes.size : 0;
+    return there ? sample->sample->fields[i].bytes.data : NULL;
+}
+
+void leat_sample_release(leat_sample *sample)
+{
+    if (!sample) return;
+    leat__item_release(&sample->sample->item);
+    leat__home_release(sample->home);
+    free(sample);
+}

@@ -1,0 +1,56 @@
+/* flow.h - what the stages of one loader share: counters, and how a stage says upstream that bytes are not wanted any more. */
+#ifndef LEAT__FLOW_H
+#define LEAT__FLOW_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "stages/items.h"
+
+/* Of the loader. Atomic: jobs count too. */
+typedef struct leat__flow {
+    _Atomic uint64_t cut;         /* epochs below this number are over: what still comes of them is dropped on sight */
+    _Atomic uint64_t bytes_read;
+    _Atomic uint64_t ignored;
+    _Atomic uint64_t windows_cut;
+} leat__flow;
+
+/* Of a lane: the stages that read one stream of objects, one after another. */
+typedef struct leat__lane {
+    /* fixed after creation */
+    leat__flow *flow;
+    leat__arena *arena;
+    leat__budget *budget;
+    leat__pool_of_samples *samples;
+    size_t chunk_bytes;           /* of buffers for bytes on the way */
+    uint64_t max_sample_bytes;
+    char limit_hint[160];         /* where max_sample_bytes comes from, for messages */
+    /* atomic */
+    _Atomic uint64_t dead;        /* the lane's object of this ordinal (from 1) has failed or is not wanted: stop reading it */
+} leat__lane;
+
+static inline bool leat__flow_is_cut(const leat__flow *flow, uint64_t epoch)
+{
+    return epoch < atomic_load_explicit(&flow->cut, memory_order_relaxed);
+}
+
+/* For whoever reads object number `ordinal` of the lane: true if nobody wants the rest. */
+static inline bool leat__lane_is_done_with(const leat__lane *lane, uint64_t ordinal, uint64_t epoch)
+{
+    return atomic_load_explicit(&lane->dead, memory_order_relaxed) == ordinal || leat__flow_is_cut(lane->flow, epoch);
+}
+
+/* Gives a chunk: bytes (takes, also on failure), the object's end (`last`), or its failure (error: copied; implies last). NULL
+ * if memory is short. Whether it is the object's first follows from the offset. */
+leat__chunk *leat__chunk_make(const leat__object *object, uint64_t epoch, leat__bytes bytes, uint64_t offset, bool last,
+                              const leat_error *error);
+
+/* Notes the stage that found an error, unless one further up has. */
+static inline void leat__error_at_stage(leat_error *error, const char *stage)
+{
+    if (!error->stage[0]) snprintf(error->stage, sizeof error->stage, "%s", stage);
+}
+
+#endif
