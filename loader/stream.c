@@ -306,6 +306,17 @@ leat_code leat__stream_check_process(const leat__stream *stream, leat_error *err
                       "loader after fork", (long)stream->pid, (long)getpid());
 }
 
+typedef struct http_stats_call {
+    const leat__stream *stream;
+    leat__http_stats stats;
+} http_stats_call;
+
+static void look_at_http(void *argument)
+{
+    http_stats_call *call = argument;
+    leat__http_get_stats(call->stream->http, &call->stats);
+}
+
 void leat__stream_get_stats(leat__stream *stream, leat_stats *stats)
 {
     *stats = (leat_stats){0};
@@ -322,4 +333,8 @@ void leat__stream_get_stats(leat__stream *stream, leat_stats *stats)
     stats->memory_used = leat__budget_used(&stream->home->total);
     stats->memory_peak = leat__budget_peak(&stream->home->total);
     stats->stage_count = leat__pipeline_get_stats(stream->pipeline, stats->stages);
+    if (!stream->http) return;
+    http_stats_call call = {.stream = stream};
+    leat__loop_do(leat__pipeline_loop(stream->pipeline), look_at_http, &call);
+    stats->retries = call.stats.retries;
 }

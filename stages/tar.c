@@ -80,7 +80,7 @@ leat__tar *leat__tar_new(const leat__tar_options *options)
     tar->options = *options;
     tar->state = CLOSED;
     tar->wds.pool = options->samples;
-    tar->wds.limit = options->max_field_bytes;
+    tar->wds.limit = options->max_sample_bytes;
     tar->wds.limit_hint = options->limit_hint ? options->limit_hint : "max_sample_bytes";
     return tar;
 }
@@ -211,7 +211,7 @@ static leat_code body_step(leat__tar *tar, feed *f)
     if (!tar->body && n == tar->remaining) return body_done(tar, leat__bytes_slice(f->bytes, start, n), f->error);
 
     if (!tar->body) {
-        assert(tar->remaining <= tar->options.max_field_bytes);
+        assert(tar->remaining <= tar->options.max_sample_bytes);
         tar->body = leat__buffer_new(tar->options.arena, tar->options.budget, (size_t)tar->remaining);
         if (!tar->body) {
             return leat__fail(f->error, LEAT_ENOMEM, 0, "no memory for a field of %llu bytes",

@@ -18,7 +18,7 @@ typedef struct leat__tar_options {
     /* Bytes a sample may span in the archive, from its first body to the end of its last (one file: its size). Beyond,
      * bodies are stepped over, never held, and the sample fails with LEAT_ELIMIT. So a sample keeps at most twice this
      * alive: the chunks that its slices lie in, and copies of bodies that cross chunks. */
-    uint64_t max_field_bytes;
+    uint64_t max_sample_bytes;
     /* What the limit comes from, for the message; NULL: "max_sample_bytes". */
     const char *limit_hint;
 } leat__tar_options;

@@ -57,8 +57,10 @@ static void hold(leat__transfer *transfer)
     transfer->paused = true;
     leat__transfer_move(transfer, transfer->attempt ? LEAT__TRANSFER_PAUSED : LEAT__TRANSFER_PARKED);
     if (!transfer->attempt) return;
-    curl_easy_pause(transfer->attempt->easy, CURLPAUSE_RECV); /* also inside of curl's write callback (P9) */
     leat__http_soon(transfer->http); /* another one may want the place */
+    /* Allowed inside of curl's write callback too (P9). Not before the header is complete: curl would keep its lines and
+     * give them to on_header in one piece later. Then the next buffer fills, and leat__transfer_accept stops it. */
+    if (transfer->attempt->verdict == LEAT__VERDICT_BODY) curl_easy_pause(transfer->attempt->easy, CURLPAUSE_RECV);
 }
 
 /* Gives the buffer to the consumer. The transfer may be paused or canceled afterwards. */

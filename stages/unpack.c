@@ -32,7 +32,7 @@ void *leat__unpack_state_new(leat__lane *lane)
     if (!state) return NULL;
     state->lane = lane;
     leat__tar_options options = {.arena = lane->arena, .budget = lane->budget, .samples = lane->samples,
-                                 .max_field_bytes = lane->max_sample_bytes, .limit_hint = lane->limit_hint};
+                                 .max_sample_bytes = lane->max_sample_bytes, .limit_hint = lane->limit_hint};
     state->tar = leat__tar_new(&options);
     if (!state->tar) {
         free(state);

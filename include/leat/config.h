@@ -116,7 +116,7 @@ typedef struct leat_config {
 
     /* ---- limits on what strangers' data may ask for ---- */
     uint64_t max_image_pixels;  /* width * height of a file; 0: 100,000,000 */
-    uint64_t max_sample_bytes;  /* one field of a sample; 0: what a lane's share of memory_limit can hold */
+    uint64_t max_sample_bytes;  /* what a sample may span in its shard, or a loose file; 0: what a lane's share of memory_limit can hold */
     uint64_t max_object_bytes;  /* one shard or file as it is stored or sent; 0: 64 GiB */
     uint64_t max_unpacked_bytes;/* one shard after decompression; 0: 1 TiB. Also refused: more than 1000 times its packed size
                                    beyond the first 16 MiB */
