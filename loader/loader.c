@@ -37,6 +37,14 @@ static void free_owner(void *argument)
     free(owner);
 }
 
+/* A batch has come back: there is room again. Called under the batches' lock, on any thread, before the loader goes. */
+static void on_batch_back(void *user)
+{
+    leat_loader *loader = user;
+    leat__outlet_set_stuck(loader->stream.outlet, NULL);
+    leat__home_wake(loader->stream.home);
+}
+
 static leat_code make_batches(leat_loader *loader, leat_error *error)
 {
     leat__stream *stream = &loader->stream;
@@ -52,7 +60,7 @@ static leat_code make_batches(leat_loader *loader, leat_error *error)
         return leat__fail(error, LEAT_ENOMEM, 0, "no memory for the batches");
     }
     leat__home_share(stream->home);
-    leat__batches_set_wake(loader->batches, leat__home_wake, stream->home);
+    leat__batches_set_wake(loader->batches, on_batch_back, loader);
     return LEAT_OK;
 }
 
@@ -204,6 +212,7 @@ void leat_close(leat_loader *loader)
     if (leat__stream_check_process(&loader->stream, NULL)) return; /* a forked child: the threads are not here to be joined */
     leat__home *home = loader->stream.home;
     if (home) leat__home_share(home); /* the batches go after the stream */
+    if (loader->batches) leat__batches_set_wake(loader->batches, NULL, NULL); /* consumers may release while it closes */
     leat__stream_close(&loader->stream);
     if (loader->batches) leat__batches_release(loader->batches);
     else leat__schema_free(loader->schema);

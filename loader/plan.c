@@ -5,7 +5,7 @@
  *     M / 8   codecs: M / 16 over the workers, M / 16 for the one image at a time that needs more
  *     M / 32  unused buffers that are kept
  *     M / 8   zstd and gzip windows, if a shard's name says that it is packed
- *     M / 8   bytes columns, if there are any
+ *     M / 8   bytes columns, if there are any: half for rows as they come, half for the joined columns of whole batches
  *     n * B   batches: one with the consumer, one being filled, `prefetch` ready, as far as M / 2 goes; at least one
  *     X       the rest: the lanes, an equal share each
  *

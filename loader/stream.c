@@ -269,7 +269,7 @@ leat_code leat__stream_build(leat__stream *stream, leat__listing *listing, const
 {
     const leat__plan *plan = &stream->plan;
     atomic_store(&stream->flow.ignored, listing->ignored);
-    stream->home = leat__home_new(listing, plan->keep_bytes, plan->config.lanes, plan->lane_bytes, plan->ragged_bytes,
+    stream->home = leat__home_new(listing, plan->keep_bytes, plan->config.lanes, plan->lane_bytes, plan->ragged_bytes / 2,
                                   (size_t)plan->config.memory_limit);
     if (!stream->home) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for %u lanes", plan->config.lanes);
     leat_code code = leat__outlet_new(outlet_items, leat__home_wake, stream->home, &stream->outlet, error);

@@ -17,6 +17,7 @@ enum {
     SMALLEST_LOG = 12, /* 4 KiB: a page, below that mmap wastes more than it gives */
     STEPS = 4,         /* classes a doubling */
     CLASSES = (40 - SMALLEST_LOG) * STEPS,
+    HUGE_BYTES = 4 << 20,
 };
 
 struct leat__arena {
@@ -115,6 +116,7 @@ static leat__buffer *buffer_map(leat__arena *arena, size_t size)
         free(buffer);
         return NULL;
     }
+    if (size >= HUGE_BYTES) madvise(data, size, MADV_HUGEPAGE); /* a hint: 512 times fewer page faults on a batch */
     *buffer = (leat__buffer){.arena = arena, .capacity = size, .data = data};
     return buffer;
 }

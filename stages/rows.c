@@ -18,7 +18,6 @@ typedef struct rows_state {
     leat_batch *batch;      /* being given out */
     uint64_t step;          /* batches begun in this epoch */
     uint64_t samples;       /* given a row in this epoch */
-    bool told_stuck;
 } rows_state;
 
 void *leat__rows_state_new(const leat__rows_options *options)
@@ -59,28 +58,24 @@ static leat_code check_room(const rows_state *state, leat_error *error)
 
 /* ---- waiting for the consumer ---- */
 
-/* Says so if only the consumer can make room: every batch but the one being filled is in its hands. */
-static void look_if_stuck(rows_state *state, const char *what)
+/* Only the consumer can make room: every batch but the one being filled is in its hands. */
+static void tell_stuck(void *user, size_t delivered)
 {
-    size_t taken, delivered;
-    leat__batches_count(state->options.batches, &taken, &delivered);
-    bool stuck = taken > 0 && taken - (state->batch != NULL) == delivered && delivered > 0;
-    if (!stuck && !state->told_stuck) return;
+    const rows_state *state = user;
     leat_error error;
-    if (stuck)
-        leat__fail(&error, LEAT_ENOMEM, 0, "memory_limit (%.1f MB) has no room for %s while the consumer holds %zu: release one, "
-                   "or raise memory_limit", (double)state->options.memory_limit / 1e6, what, delivered);
-    state->options.stuck(state->options.user, stuck ? &error : NULL);
-    state->told_stuck = stuck;
+    leat__fail(&error, LEAT_ENOMEM, 0, "memory_limit (%.1f MB) has no room for more while the consumer holds %zu: release one first, "
+               "or raise memory_limit", (double)state->options.memory_limit / 1e6, delivered);
+    state->options.stuck(state->options.user, &error);
 }
 
-static void not_stuck(rows_state *state)
+/* True if other batches than the one being filled are on their way to the consumer or with it, so that room may come back. */
+static bool others_hold_room(rows_state *state)
 {
-    if (state->told_stuck) state->options.stuck(state->options.user, NULL);
-    state->told_stuck = false;
+    return leat__batches_look(state->options.batches, state->batch != NULL, tell_stuck, state);
 }
 
-/* The bytes a sample brings to ragged columns: once for its row, once for the joined column. */
+/* The bytes a sample brings to ragged columns, in pages as its buffers are. The budget keeps as much again for the joined
+ * column (loader/plan.c). */
 static size_t ragged_bytes(const rows_state *state, const leat__sample *sample)
 {
     const leat__schema *schema = state->options.schema;
@@ -88,17 +83,9 @@ static size_t ragged_bytes(const rows_state *state, const leat__sample *sample)
     for (size_t i = 0; schema->ragged_count && i < schema->count; i++) {
         if (schema->columns[i].kind != LEAT_FIELD_BYTES) continue;
         const leat__sample_field *field = leat__sample_find(sample, schema->columns[i].names);
-        if (field) bytes += 2 * field->bytes.size;
+        if (field) bytes += (field->bytes.size + 4095) & ~(size_t)4095;
     }
     return bytes;
-}
-
-/* True if another batch than the one being filled is on its way to the consumer or with it, so that room may come back. */
-static bool others_hold_ragged(const rows_state *state)
-{
-    size_t taken, delivered;
-    leat__batches_count(state->options.batches, &taken, &delivered);
-    return taken > (state->batch != NULL);
 }
 
 static bool takes_row(const rows_state *state, const leat__sample *sample)
@@ -115,17 +102,12 @@ static bool rows_ready(leat__stage *stage, const leat__item *input)
         bool no_memory;
         state->batch = leat__batches_take(state->options.batches, sample->epoch, state->step, &no_memory);
         if (!state->batch && !no_memory) {
-            look_if_stuck(state, "another batch");
+            others_hold_room(state);
             return false;
         }
     }
     size_t bytes = ragged_bytes(state, sample);
-    if (bytes && !leat__budget_fits(state->options.ragged_budget, bytes) && others_hold_ragged(state)) {
-        look_if_stuck(state, "the bytes of another batch");
-        return false;
-    }
-    not_stuck(state);
-    return true;
+    return !bytes || leat__budget_fits(state->options.ragged_budget, bytes) || !others_hold_room(state);
 }
 
 /* ---- rows ---- */

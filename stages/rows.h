@@ -13,7 +13,8 @@ typedef struct leat__rows_options {
     leat__budget *ragged_budget;
     uint64_t limit;              /* samples an epoch; 0: all */
     uint64_t memory_limit;       /* for messages */
-    /* Loop thread: nothing can go on until the consumer gives a batch back, and why; NULL: that is over. */
+    /* Loop thread, under the batches' lock: nothing can go on until the consumer gives a batch back, and why. That is over when
+     * the batches' wake is called. */
     void (*stuck)(void *user, const leat_error *error);
     void *user;
 } leat__rows_options;

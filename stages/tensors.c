@@ -236,13 +236,15 @@ void leat__batch_deliver(leat_batch *batch)
     pthread_mutex_unlock(&batches->lock);
 }
 
-void leat__batches_count(leat__batches *batches, size_t *taken, size_t *delivered)
+bool leat__batches_look(leat__batches *batches, size_t ours, void (*stuck)(void *user, size_t delivered), void *user)
 {
     pthread_mutex_lock(&batches->lock);
-    *taken = batches->taken;
-    *delivered = batches->delivered;
+    assert(ours <= batches->taken - batches->delivered);
     batches->wanted = true;
+    bool others = batches->taken > ours;
+    if (others && batches->taken - ours == batches->delivered) stuck(user, batches->delivered);
     pthread_mutex_unlock(&batches->lock);
+    return others;
 }
 
 /* ---- rows ---- */

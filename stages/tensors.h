@@ -103,7 +103,8 @@ void leat__batches_release(leat__batches *batches);
 /* Lowers max_batches, before the first batch is taken: for when its size is known late. */
 void leat__batches_set_max(leat__batches *batches, size_t max_batches);
 
-/* What to call when a batch has come back after leat__batches_take found none, or was delivered. */
+/* What to call when a batch has come back, or was delivered, after leat__batches_take found none or leat__batches_look looked;
+ * it is called under the pool's lock. */
 void leat__batches_set_wake(leat__batches *batches, void (*wake)(void *user), void *user);
 
 /* Gives an empty batch; NULL: all are taken (then wake is called when one is back, or another delivered), or, with *no_memory
@@ -113,8 +114,10 @@ leat_batch *leat__batches_take(leat__batches *batches, uint64_t epoch, uint64_t 
 /* Books that the consumer has got a batch. */
 void leat__batch_deliver(leat_batch *batch);
 
-/* How many are taken, and how many of these the consumer holds. Asks for a wake, as take does. */
-void leat__batches_count(leat__batches *batches, size_t *taken, size_t *delivered);
+/* Looks whether anything but the consumer can give a batch back: if every batch but `ours` of them is in its hands, calls
+ * stuck(user, delivered) under the pool's lock, so that a release can only come after it. Returns true if there are others than
+ * ours at all. Asks for a wake, as take does. */
+bool leat__batches_look(leat__batches *batches, size_t ours, void (*stuck)(void *user, size_t delivered), void *user);
 
 /* ---- rows ---- */
 
