@@ -1,4 +1,4 @@
-/* engine.h - what stage.c, op.c and pipeline.c share: the insides of stages and pipelines. Nobody else includes it. */
+/* engine.h - what stage.c, intake.c, op.c and pipeline.c share: the insides of stages and pipelines. Nobody else includes it. */
 #ifndef LEAT__ENGINE_H
 #define LEAT__ENGINE_H
 
@@ -81,6 +81,13 @@ void leat__stage_pump(leat__stage *stage);
 void leat__stage_abandon(leat__stage *stage); /* drops everything, and what is before it */
 bool leat__stage_has_room_behind(const leat__stage *stage);
 void leat__stage_free(leat__stage *stage);
+bool leat__stage_may_step(leat__stage *stage, const leat__item *input); /* room behind, and the type's permission */
+void leat__stage_end_behind(leat__stage *stage, const leat_error *error);
+
+/* intake.c: each does one thing if it can, and says whether */
+bool leat__intake_take_one(leat__stage *stage);
+bool leat__intake_begin_source(leat__stage *stage);
+bool leat__intake_end_stream(leat__stage *stage);
 
 static inline uint64_t leat__now(const leat__pipeline *pipeline)
 {
