@@ -169,6 +169,12 @@ leat_code leat__stream_add(leat__stream *stream, const leat__stage_type *type, v
     return LEAT_OK;
 }
 
+/* Sequential order over shards: a lane keeps its turn until its shard ends. */
+static bool takes_whole_objects(const leat__stream *stream)
+{
+    return stream->home->listing->shards && stream->plan.config.order == LEAT_ORDER_SEQUENTIAL;
+}
+
 static void set_up_lane(leat__stream *stream, unsigned i)
 {
     const leat__plan *plan = &stream->plan;
@@ -179,6 +185,7 @@ static void set_up_lane(leat__stream *stream, unsigned i)
     lane->samples = stream->home->samples;
     lane->chunk_bytes = plan->chunk_bytes;
     lane->max_sample_bytes = plan->sample_bytes;
+    lane->marks_objects = takes_whole_objects(stream);
     snprintf(lane->limit_hint, sizeof lane->limit_hint, "max_sample_bytes, or what memory_limit %.1f MB leaves each of %u lanes",
              (double)plan->config.memory_limit / 1e6, plan->config.lanes);
 }
@@ -235,7 +242,7 @@ static leat_code build_merge(leat__stream *stream, leat__stage **lasts, leat_err
     const leat_config *config = &stream->plan.config;
     bool shards = stream->home->listing->shards;
     leat__stage_options options = {
-        .state = leat__merge_state_new(config->lanes, shards && config->order == LEAT_ORDER_SEQUENTIAL),
+        .state = leat__merge_state_new(config->lanes, takes_whole_objects(stream)),
         .inboxes = config->lanes,
         .concurrency = 1,
         /* a window that leaves and the one that follows it: the lane's budget bounds their bytes */

@@ -26,6 +26,7 @@ typedef struct leat__lane {
     leat__pool_of_samples *samples;
     size_t chunk_bytes;           /* of buffers for bytes on the way */
     uint64_t max_sample_bytes;
+    bool marks_objects;           /* the end of each object is an item of its own, also of one that ended well */
     char limit_hint[160];         /* where max_sample_bytes comes from, for messages */
     /* atomic */
     _Atomic uint64_t dead;        /* the lane's object of this ordinal (from 1) has failed or is not wanted: stop reading it */

@@ -1,8 +1,8 @@
 /* unpack.c - the unpack stage.
  *
  * What:    a shard's chunks go through the tar reader; a loose file's chunks become a sample of one field.
- * Order:   after a shard's last sample comes one more, with lost_object set, that stands for the object itself: failed with
- *          the reason if the shard ended badly. A loose file is always exactly one sample, failed or not, so that a file that
+ * Order:   a shard that ends badly is followed by one more sample, with lost_object set, that stands for the rest of it and has
+ *          the reason; where the merge takes whole objects in turn (marks_objects) also one that ended well. A loose file is always exactly one sample, failed or not, so that a file that
  *          cannot be read leaves its place empty and shifts nothing.
  * Threads: job on the CPU pool (headers and bodies that cross chunks); one operation at a time owns the state. */
 #include "stages/unpack.h"
@@ -82,6 +82,10 @@ static leat__step end_object(leat__op *op, const leat_error *error)
 {
     unpack_state *state = leat__stage_state(op->stage);
     const leat__chunk *chunk = (const leat__chunk *)op->input;
+    uint64_t ignored = leat__tar_ignored(state->tar);
+    atomic_fetch_add_explicit(&state->lane->flow->ignored, ignored - state->ignored, memory_order_relaxed);
+    state->ignored = ignored;
+    if (!error && !state->lane->marks_objects) return LEAT__DONE;
     leat__sample *sample = leat__sample_new(state->lane->samples, chunk->object, chunk->epoch);
     if (!sample) return no_memory(op);
     sample->lost_object = sample->last_of_object = true;
@@ -91,9 +95,6 @@ static leat__step end_object(leat__op *op, const leat_error *error)
         leat__error_at_stage(&sample->error, "unpack");
     }
     leat__emit(op, &sample->item);
-    uint64_t ignored = leat__tar_ignored(state->tar);
-    atomic_fetch_add_explicit(&state->lane->flow->ignored, ignored - state->ignored, memory_order_relaxed);
-    state->ignored = ignored;
     return LEAT__DONE;
 }
 
