@@ -4,7 +4,7 @@
  *          very functions that the decode stage calls.
  * Why so:  a loader's speed means nothing by itself. Against this loop it says what the pipeline costs: reading, unpacking,
  *          queues, the loop thread. The rows are those of a whole batch, so that both write to memory that is as cold.
- * Threads: those it starts; two of them never hold the same row, as there are at least as many rows as threads. */
+ * Threads: those it starts; each has its own part of the rows. */
 #include <leat/measure.h>
 
 #include <assert.h>
@@ -31,7 +31,9 @@ typedef struct bench {
     leat__decoder *decoder;
     leat_batch *batch;
     const hoard *samples;
-    atomic_size_t next;
+    unsigned threads;
+    atomic_uint numbered;    /* threads that have taken their number */
+    atomic_size_t next;      /* sample */
     atomic_bool measuring, stop;
     _Atomic uint64_t done;
 } bench;
@@ -130,11 +132,12 @@ static void clear_ragged(leat_batch *batch, size_t row)
 static void *decode_on(void *argument)
 {
     bench *b = argument;
-    while (!atomic_load_explicit(&b->stop, memory_order_relaxed)) {
+    size_t number = atomic_fetch_add(&b->numbered, 1), rows = b->batch->schema->batch_size / b->threads;
+    for (size_t turn = 0; !atomic_load_explicit(&b->stop, memory_order_relaxed); turn++) {
         size_t n = atomic_fetch_add_explicit(&b->next, 1, memory_order_relaxed);
         leat__sample sample = b->samples->samples[n % b->samples->count];
         sample.batch = b->batch;
-        sample.row = n % b->batch->schema->batch_size;
+        sample.row = number * rows + turn % rows;
         leat__decode_sample(b->decoder, &sample);
         clear_ragged(b->batch, sample.row);
         if (!sample.failed && atomic_load_explicit(&b->measuring, memory_order_relaxed)) atomic_fetch_add(&b->done, 1);
@@ -240,7 +243,7 @@ leat_code leat_measure_ideal(const leat_config *config, double seconds, uint64_t
     leat_code code = collect(config, max_samples, &h, error);
     if (!code) code = kitchen_open(&k, config, &h, error);
     if (!code) {
-        bench b = {.decoder = k.decoder, .batch = k.batch, .samples = &h};
+        bench b = {.decoder = k.decoder, .batch = k.batch, .samples = &h, .threads = k.config.threads};
         ideal->distinct = h.count;
         code = run_threads(&b, k.config.threads, seconds, ideal, error);
     }

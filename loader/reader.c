@@ -56,7 +56,7 @@ leat_code leat_reader_open(const leat_config *config, leat_reader **out, leat_er
     return LEAT_OK;
 }
 
-leat_code leat_reader_next(leat_reader *reader, leat_sample **out, leat_error *error)
+static leat_code next_sample(leat_reader *reader, uint64_t timeout_ns, leat_sample **out, leat_error *error)
 {
     *out = NULL;
     leat_code code = leat__stream_check_process(&reader->stream, error);
@@ -64,7 +64,7 @@ leat_code leat_reader_next(leat_reader *reader, leat_sample **out, leat_error *e
     leat_sample *sample = malloc(sizeof *sample);
     if (!sample) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a sample");
     leat__item *item;
-    code = leat__outlet_take(reader->stream.outlet, LEAT__FOREVER, &item, error);
+    code = leat__outlet_take(reader->stream.outlet, timeout_ns, &item, error);
     if (code) {
         free(sample);
         return code;
@@ -73,6 +73,16 @@ leat_code leat_reader_next(leat_reader *reader, leat_sample **out, leat_error *e
     leat__home_share(sample->home);
     *out = sample;
     return LEAT_OK;
+}
+
+leat_code leat_reader_next(leat_reader *reader, leat_sample **sample, leat_error *error)
+{
+    return next_sample(reader, LEAT__FOREVER, sample, error);
+}
+
+leat_code leat_reader_next_timeout(leat_reader *reader, uint32_t timeout_ms, leat_sample **sample, leat_error *error)
+{
+    return next_sample(reader, (uint64_t)timeout_ms * 1000000, sample, error);
 }
 
 uint64_t leat_reader_errors(leat_reader *reader, leat_error *errors, size_t capacity)

@@ -204,7 +204,8 @@ static void *expand_state(leat__stream *stream, leat__lane *lane)
 {
     leat__decompress_limits limits = {.max_window_log = stream->plan.window_log,
                                       .max_output = stream->plan.config.max_unpacked_bytes,
-                                      .ratio = 1000, .ratio_after = 16 << 20};
+                                      .ratio = 1000, .ratio_after = 16 << 20,
+                                      .arena = lane->arena, .budget = &stream->home->total};
     return leat__expand_state_new(lane, &limits);
 }
 

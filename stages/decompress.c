@@ -99,7 +99,10 @@ bool leat__decompressor_passes(leat__decompressor *decompressor, const uint8_t *
 static leat_code codec_begin(leat__decompressor *decompressor, leat_error *error)
 {
     if (decompressor->codec == LEAT__CODEC_ZSTD) {
-        if (!decompressor->unzstd) decompressor->unzstd = leat__unzstd_new(decompressor->limits.max_window_log);
+        if (!decompressor->unzstd) {
+            const leat__decompress_limits *limits = &decompressor->limits;
+            decompressor->unzstd = leat__unzstd_new(limits->max_window_log, limits->arena, limits->budget);
+        }
         if (!decompressor->unzstd) return leat__fail(error, LEAT_ENOMEM, 0, "zstd: out of memory");
         leat__unzstd_begin(decompressor->unzstd);
     } else if (decompressor->codec == LEAT__CODEC_GZIP) {
@@ -111,7 +114,7 @@ static leat_code codec_begin(leat__decompressor *decompressor, leat_error *error
 }
 
 /* Takes first bytes into head until the codec is known. */
-static leat_code sniff(leat__decompressor *decompressor, leat__flow *flow, bool last, leat_error *error)
+static leat_code sniff(leat__decompressor *decompressor, leat__codec_io *flow, bool last, leat_error *error)
 {
     while (decompressor->head_size < SNIFF && flow->in_size) {
         decompressor->head[decompressor->head_size++] = *flow->in++;
@@ -123,7 +126,7 @@ static leat_code sniff(leat__decompressor *decompressor, leat__flow *flow, bool 
     return codec_begin(decompressor, error);
 }
 
-static leat_code copy_run(leat__flow *flow)
+static leat_code copy_run(leat__codec_io *flow)
 {
     size_t n = flow->in_size < flow->out_size ? flow->in_size : flow->out_size;
     if (n) {
@@ -136,7 +139,7 @@ static leat_code copy_run(leat__flow *flow)
     return flow->out_size ? LEAT_OK : LEAT_AGAIN;
 }
 
-static leat_code codec_run(leat__decompressor *decompressor, leat__flow *flow, leat_error *error)
+static leat_code codec_run(leat__decompressor *decompressor, leat__codec_io *flow, leat_error *error)
 {
     switch (decompressor->codec) {
     case LEAT__CODEC_ZSTD: return leat__unzstd_run(decompressor->unzstd, flow, error);
@@ -156,12 +159,12 @@ static leat_code codec_end(leat__decompressor *decompressor, leat_error *error)
 }
 
 /* What head holds goes first; then the caller's bytes. */
-static leat_code run(leat__decompressor *decompressor, leat__flow *flow, bool last, leat_error *error)
+static leat_code run(leat__decompressor *decompressor, leat__codec_io *flow, bool last, leat_error *error)
 {
     leat_code code = LEAT_OK;
     if (decompressor->codec == LEAT__CODEC_UNKNOWN) code = sniff(decompressor, flow, last, error);
     if (!code && decompressor->codec != LEAT__CODEC_UNKNOWN && decompressor->head_used < decompressor->head_size) {
-        leat__flow head = { decompressor->head + decompressor->head_used,
+        leat__codec_io head = { decompressor->head + decompressor->head_used,
                             decompressor->head_size - decompressor->head_used, flow->out, flow->out_size };
         code = codec_run(decompressor, &head, error);
         decompressor->head_used = decompressor->head_size - head.in_size;
@@ -193,7 +196,7 @@ leat_code leat__decompress(leat__decompressor *decompressor, const uint8_t **in,
                            uint8_t **out, size_t *out_size, leat_error *error)
 {
     assert(*out_size > 0);
-    leat__flow flow = { *in, *in_size, *out, *out_size };
+    leat__codec_io flow = { *in, *in_size, *out, *out_size };
     leat_code code = run(decompressor, &flow, last, error);
     assert(flow.in_size <= *in_size && flow.out_size <= *out_size);
     decompressor->used += *in_size - flow.in_size;

@@ -21,6 +21,8 @@
 
 #include <leat/error.h>
 
+#include "pipeline/buffer.h"
+
 typedef enum leat__codec { LEAT__CODEC_UNKNOWN = 0, LEAT__CODEC_NONE, LEAT__CODEC_ZSTD, LEAT__CODEC_GZIP } leat__codec;
 
 typedef struct leat__decompress_limits {
@@ -28,6 +30,8 @@ typedef struct leat__decompress_limits {
     uint64_t max_output;      /* bytes a packed object may unpack to */
     uint64_t ratio;           /* output over this many times the input ... */
     uint64_t ratio_after;     /* ... is refused once it passes this many bytes */
+    leat__arena *arena;       /* where zstd's window comes from, borrows, as long as the decompressor lives; NULL: malloc */
+    leat__budget *budget;     /* charged for it; NULL: none */
 } leat__decompress_limits;
 
 typedef struct leat__decompressor leat__decompressor;

@@ -67,7 +67,7 @@ bool leat__gunzip_magic(const uint8_t *data, size_t size)
 }
 
 /* One call of zlib. */
-static leat_code decode(leat__gunzip *gunzip, leat__flow *flow, leat_error *error)
+static leat_code decode(leat__gunzip *gunzip, leat__codec_io *flow, leat_error *error)
 {
     z_stream *z = &gunzip->stream;
     uInt in = flow->in_size < UINT_MAX ? (uInt)flow->in_size : UINT_MAX;
@@ -94,7 +94,7 @@ static leat_code decode(leat__gunzip *gunzip, leat__flow *flow, leat_error *erro
 }
 
 /* Looks at the byte after a member. */
-static leat_code between(leat__gunzip *gunzip, leat__flow *flow, leat_error *error)
+static leat_code between(leat__gunzip *gunzip, leat__codec_io *flow, leat_error *error)
 {
     uint8_t next = *flow->in;
     if (gunzip->state == BETWEEN && next == MAGIC_1) {
@@ -111,7 +111,7 @@ static leat_code between(leat__gunzip *gunzip, leat__flow *flow, leat_error *err
     return LEAT_OK;
 }
 
-leat_code leat__gunzip_run(leat__gunzip *gunzip, leat__flow *flow, leat_error *error)
+leat_code leat__gunzip_run(leat__gunzip *gunzip, leat__codec_io *flow, leat_error *error)
 {
     assert(flow->out_size > 0);
     leat_code code = LEAT_OK;

@@ -15,7 +15,7 @@ bool leat__gunzip_magic(const uint8_t *data, size_t size);
 
 /* As leat__unzstd_run and leat__unzstd_end. Zero bytes after the last member are padding (tapes, gzip(1)); anything
  * else there is LEAT_EFORMAT. zlib checks each member's CRC-32 and length. */
-leat_code leat__gunzip_run(leat__gunzip *gunzip, leat__flow *flow, leat_error *error);
+leat_code leat__gunzip_run(leat__gunzip *gunzip, leat__codec_io *flow, leat_error *error);
 leat_code leat__gunzip_end(leat__gunzip *gunzip, leat_error *error);
 
 /* What one holds at most, bytes. */

@@ -52,15 +52,15 @@ void leat__transfer_move(leat__transfer *transfer, leat__transfer_state state)
 
 /* ---- bytes ---- */
 
+/* Pauses. curl is not told: it goes on until the next buffer is full too, and then gets CURL_WRITEFUNC_PAUSE from the write
+ * callback (leat__transfer_accept). curl_easy_pause(CURLPAUSE_RECV) would be sooner, but makes 7.88.1 read the socket once more
+ * at once and keep that; with chunks smaller than its read buffer every pause then left more inside of curl than the resume
+ * before had taken out: tens of megabytes in the end. */
 static void hold(leat__transfer *transfer)
 {
     transfer->paused = true;
     leat__transfer_move(transfer, transfer->attempt ? LEAT__TRANSFER_PAUSED : LEAT__TRANSFER_PARKED);
-    if (!transfer->attempt) return;
-    leat__http_soon(transfer->http); /* another one may want the place */
-    /* Allowed inside of curl's write callback too (P9). Not before the header is complete: curl would keep its lines and
-     * give them to on_header in one piece later. Then the next buffer fills, and leat__transfer_accept stops it. */
-    if (transfer->attempt->verdict == LEAT__VERDICT_BODY) curl_easy_pause(transfer->attempt->easy, CURLPAUSE_RECV);
+    if (transfer->attempt) leat__http_soon(transfer->http); /* another one may want the place */
 }
 
 /* Gives the buffer to the consumer. The transfer may be paused or canceled afterwards. */

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_createDCtx_advanced: since 0.8 the same, exported by every libzstd */
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -27,12 +28,21 @@
 
 enum {
     MAGIC_SIZE = 4,
+    BLOCK_HEAD = 64, /* before each block of libzstd's: keeps its alignment */
+    LARGE = 64 << 10,
     HEADER_MAX = 18, /* magic 4, descriptor 1, window 1, dictionary id 4, content size 8 */
 };
+
+/* Where libzstd's memory comes from. */
+typedef struct zstd_memory {
+    leat__arena *arena;
+    leat__budget *budget;
+} zstd_memory;
 
 struct leat__unzstd {
     /* fixed after creation */
     ZSTD_DCtx *context;
+    zstd_memory memory;
     unsigned max_window_log;
     /* the stream's */
     bool within;            /* a frame */
@@ -42,13 +52,43 @@ struct leat__unzstd {
     uint64_t frame_used;    /* bytes of this frame given to libzstd */
 };
 
-leat__unzstd *leat__unzstd_new(unsigned max_window_log)
+/* Windows are large and live as long as the loader: out of malloc's heaps they left a hole of their size with each frame that
+ * needed a larger one. Every block begins with the buffer that holds it. */
+static void *zstd_alloc(void *opaque, size_t size)
+{
+    const zstd_memory *memory = opaque;
+    leat__buffer *buffer = NULL;
+    size_t whole;
+    if (__builtin_add_overflow(size, (size_t)BLOCK_HEAD, &whole)) return NULL;
+    if (memory->arena && whole >= LARGE) {
+        buffer = leat__buffer_new(memory->arena, memory->budget, whole);
+        if (!buffer) return NULL;
+    }
+    uint8_t *block = buffer ? buffer->data : malloc(whole);
+    if (!block) return NULL;
+    memcpy(block, &buffer, sizeof(leat__buffer *));
+    return block + BLOCK_HEAD;
+}
+
+static void zstd_release(void *opaque, void *address)
+{
+    (void)opaque;
+    if (!address) return;
+    uint8_t *block = (uint8_t *)address - BLOCK_HEAD;
+    leat__buffer *buffer;
+    memcpy(&buffer, block, sizeof(leat__buffer *));
+    if (buffer) leat__buffer_release(buffer);
+    else free(block);
+}
+
+leat__unzstd *leat__unzstd_new(unsigned max_window_log, leat__arena *arena, leat__budget *budget)
 {
     assert(max_window_log >= 10 && max_window_log <= 31);
     leat__unzstd *unzstd = calloc(1, sizeof *unzstd);
     if (!unzstd) return NULL;
     unzstd->max_window_log = max_window_log;
-    unzstd->context = ZSTD_createDCtx();
+    unzstd->memory = (zstd_memory){.arena = arena, .budget = budget};
+    unzstd->context = ZSTD_createDCtx_advanced((ZSTD_customMem){zstd_alloc, zstd_release, &unzstd->memory});
     if (!unzstd->context ||
         ZSTD_isError(ZSTD_DCtx_setParameter(unzstd->context, ZSTD_d_windowLogMax, (int)max_window_log))) {
         leat__unzstd_free(unzstd);
@@ -131,7 +171,7 @@ static void remember(leat__unzstd *unzstd, const uint8_t *in, size_t in_size)
 }
 
 /* One call of libzstd. At a frame's end: BETWEEN. */
-static leat_code decode(leat__unzstd *unzstd, leat__flow *flow, leat_error *error)
+static leat_code decode(leat__unzstd *unzstd, leat__codec_io *flow, leat_error *error)
 {
     remember(unzstd, flow->in, flow->in_size);
     ZSTD_inBuffer in = { flow->in, flow->in_size, 0 };
@@ -162,7 +202,7 @@ static leat_code garbage(const leat__unzstd *unzstd, leat_error *error)
 }
 
 /* Takes the four bytes that begin a frame and gives them to libzstd. */
-static leat_code frame_begin(leat__unzstd *unzstd, leat__flow *flow, leat_error *error)
+static leat_code frame_begin(leat__unzstd *unzstd, leat__codec_io *flow, leat_error *error)
 {
     while (unzstd->head_size < MAGIC_SIZE && flow->in_size) {
         unzstd->head[unzstd->head_size++] = *flow->in++;
@@ -171,7 +211,7 @@ static leat_code frame_begin(leat__unzstd *unzstd, leat__flow *flow, leat_error 
     if (unzstd->head_size < MAGIC_SIZE) return LEAT_OK;
     if (!leat__unzstd_magic(unzstd->head, MAGIC_SIZE)) return garbage(unzstd, error);
     uint8_t nothing;
-    leat__flow magic = { unzstd->head, MAGIC_SIZE, &nothing, 0 };
+    leat__codec_io magic = { unzstd->head, MAGIC_SIZE, &nothing, 0 };
     unzstd->within = true;
     leat_code code = decode(unzstd, &magic, error);
     assert(code || (magic.in_size == 0 && unzstd->within));
@@ -179,7 +219,7 @@ static leat_code frame_begin(leat__unzstd *unzstd, leat__flow *flow, leat_error 
     return code;
 }
 
-leat_code leat__unzstd_run(leat__unzstd *unzstd, leat__flow *flow, leat_error *error)
+leat_code leat__unzstd_run(leat__unzstd *unzstd, leat__codec_io *flow, leat_error *error)
 {
     assert(flow->out_size > 0);
     leat_code code = LEAT_OK;

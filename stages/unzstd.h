@@ -8,17 +8,20 @@
 
 #include <leat/error.h>
 
+#include "pipeline/buffer.h"
+
 /* What a codec works on: it advances all four. */
-typedef struct leat__flow {
+typedef struct leat__codec_io {
     const uint8_t *in;
     size_t in_size;
     uint8_t *out;
     size_t out_size;
-} leat__flow;
+} leat__codec_io;
 
 typedef struct leat__unzstd leat__unzstd;
 
-leat__unzstd *leat__unzstd_new(unsigned max_window_log); /* gives; NULL if memory is short */
+/* Gives; NULL if memory is short. arena, budget: as in leat__decompress_limits. */
+leat__unzstd *leat__unzstd_new(unsigned max_window_log, leat__arena *arena, leat__budget *budget);
 void leat__unzstd_free(leat__unzstd *unzstd);            /* takes; NULL is fine */
 void leat__unzstd_begin(leat__unzstd *unzstd);           /* forgets the stream before, in any state */
 
@@ -26,7 +29,7 @@ void leat__unzstd_begin(leat__unzstd *unzstd);           /* forgets the stream b
 bool leat__unzstd_magic(const uint8_t *data, size_t size);
 
 /* LEAT_OK: all of in is used, and no more can come of it. LEAT_AGAIN: out is full. Or what leat__decompress returns. */
-leat_code leat__unzstd_run(leat__unzstd *unzstd, leat__flow *flow, leat_error *error);
+leat_code leat__unzstd_run(leat__unzstd *unzstd, leat__codec_io *flow, leat_error *error);
 
 /* Nothing follows: LEAT_OK between frames, else LEAT_ETRUNCATED (LEAT_EFORMAT if what is there begins no frame). */
 leat_code leat__unzstd_end(leat__unzstd *unzstd, leat_error *error);
