@@ -40,6 +40,7 @@ leat__step leat__op_fail(leat__op *op, leat_code code, const char *format, ...)
 static void run_job(leat__job *job)
 {
     leat__op *op = (leat__op *)job;
+    LEAT__ASSERT_JOB(op->stage->pipeline);
     op->step = op->stage->type->job(op);
 }
 
@@ -94,6 +95,7 @@ static void arm(leat__op *op, uv_timer_t *timer, uv_timer_cb callback, uint64_t 
 static void apply(leat__op *op, leat__step step)
 {
     leat__pipeline *pipeline = op->stage->pipeline;
+    LEAT__ASSERT_LOOP(pipeline);
     op->step = step;
     switch (step) {
     case LEAT__CPU:

@@ -17,6 +17,7 @@
 #include <leat/loader.h>
 
 #include "pipeline/failure.h"
+#include "pipeline/pipeline.h"
 #include "stages/flow.h"
 #include "stages/npy.h"
 
@@ -309,6 +310,7 @@ static leat__step decode_begin(leat__op *op)
 
 static leat__step decode_job(leat__op *op)
 {
+    LEAT__ASSERT_JOB(leat__stage_pipeline(op->stage));
     leat__sample *sample = (leat__sample *)op->input;
     leat__decode_sample(leat__stage_state(op->stage), sample);
     for (size_t i = 0; i < sample->field_count; i++) leat__bytes_release(&sample->fields[i].bytes);

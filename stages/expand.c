@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "pipeline/failure.h"
+#include "pipeline/pipeline.h"
 
 typedef struct expand_state {
     leat__lane *lane;
@@ -48,6 +49,7 @@ static leat__step pass(leat__op *op)
 
 static leat__step expand_begin(leat__op *op)
 {
+    LEAT__ASSERT_LOOP(leat__stage_pipeline(op->stage));
     expand_state *state = leat__stage_state(op->stage);
     leat__chunk *chunk = (leat__chunk *)op->input;
     if (!chunk->object->is_shard) return pass(op);
@@ -93,6 +95,7 @@ static leat__step fail_object(leat__op *op, leat_error *error)
 /* One buffer of output. What is left of the input stays in its chunk for the next step. */
 static leat__step expand_job(leat__op *op)
 {
+    LEAT__ASSERT_JOB(leat__stage_pipeline(op->stage));
     expand_state *state = leat__stage_state(op->stage);
     leat__chunk *in = (leat__chunk *)op->input;
     size_t capacity = state->lane->chunk_bytes;

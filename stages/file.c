@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "pipeline/failure.h"
+#include "pipeline/pipeline.h"
 
 typedef struct file_state {
     leat__lane *lane;
@@ -105,6 +106,7 @@ static leat_code read_exactly(const file_state *state, uint8_t *data, size_t siz
 /* One chunk. */
 static leat__step file_job(leat__op *op)
 {
+    LEAT__ASSERT_JOB(leat__stage_pipeline(op->stage));
     file_state *state = leat__stage_state(op->stage);
     leat__lane *lane = state->lane;
     const leat__task *task = (const leat__task *)op->input;

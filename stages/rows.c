@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "pipeline/failure.h"
+#include "pipeline/pipeline.h"
 
 typedef struct rows_state {
     leat__rows_options options;
@@ -138,6 +139,7 @@ static leat__step assign(leat__op *op, rows_state *state, leat__sample *sample)
 
 static leat__step rows_begin(leat__op *op)
 {
+    LEAT__ASSERT_LOOP(leat__stage_pipeline(op->stage));
     rows_state *state = leat__stage_state(op->stage);
     leat__sample *sample = (leat__sample *)op->input;
     if (leat__flow_is_cut(state->options.flow, sample->epoch)) return LEAT__DONE;

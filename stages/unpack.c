@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "pipeline/failure.h"
+#include "pipeline/pipeline.h"
 #include "stages/tar.h"
 
 typedef struct unpack_state {
@@ -98,8 +99,9 @@ static leat__step end_object(leat__op *op, const leat_error *error)
     return LEAT__DONE;
 }
 
-static leat__step unpack_shard(leat__op *op)
+static leat__step unpack_shard_job(leat__op *op)
 {
+    LEAT__ASSERT_JOB(leat__stage_pipeline(op->stage));
     unpack_state *state = leat__stage_state(op->stage);
     const leat__chunk *chunk = (const leat__chunk *)op->input;
     if (chunk->first) leat__tar_begin(state->tar, chunk->object, chunk->epoch);
@@ -200,6 +202,7 @@ static leat__step unpack_file(leat__op *op)
 
 static leat__step unpack_begin(leat__op *op)
 {
+    LEAT__ASSERT_LOOP(leat__stage_pipeline(op->stage));
     unpack_state *state = leat__stage_state(op->stage);
     const leat__chunk *chunk = (const leat__chunk *)op->input;
     if (chunk->first) {
@@ -211,5 +214,5 @@ static leat__step unpack_begin(leat__op *op)
     return unpack_file(op);
 }
 
-const leat__stage_type leat__unpack_type = {.name = "unpack", .begin = unpack_begin, .job = unpack_shard,
+const leat__stage_type leat__unpack_type = {.name = "unpack", .begin = unpack_begin, .job = unpack_shard_job,
                                             .destroy = unpack_destroy};

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "pipeline/failure.h"
+#include "pipeline/pipeline.h"
 
 enum { LOOK_NS = 20000000 };
 
@@ -87,6 +88,7 @@ static void on_end(void *user, const leat_error *error)
 
 static leat__step web_begin(leat__op *op)
 {
+    LEAT__ASSERT_LOOP(leat__stage_pipeline(op->stage));
     static const leat__transfer_callbacks callbacks = {.data = on_data, .end = on_end};
     web_state *state = leat__stage_state(op->stage);
     const leat__task *task = (const leat__task *)op->input;
