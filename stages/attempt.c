@@ -6,8 +6,7 @@
  *          curl clever is off: redirects, decoding, cookies, netrc, proxies of the environment, its total time-out
  *          (which would run while we pause, P13). A body that is not the object's (an error's, a redirect's) is read up
  *          to a limit, so that its connection can be kept, and its first bytes may explain the error.
- *          While paused, curl keeps what it has read already: at most one read buffer (128 KiB), only for chunked
- *          bodies.
+ *          While paused, curl keeps what it has read already: at most one read buffer (128 KiB).
  * Threads: loop. The callbacks run inside curl: they call no curl function but curl_easy_pause.
  * Invariants: bytes reach the transfer only after VERDICT_BODY, and only up to span.end (F3) and the size cap (F5).
  * Not here: what the end of an attempt means (outcome.c). */

@@ -6,8 +6,8 @@
  * from the start again, and what was delivered is thrown away. An object whose server gives no size ends where the
  * connection does. All on the loop thread, which has to block SIGPIPE: OpenSSL may raise it, and the client leaves
  * signals alone.
- * Memory: one buffer a transfer, charged to its budget; and, not charged, curl's read buffer of 128 KiB
- * a connection, for chunked bodies the same once more while paused.
+ * Memory: one buffer a transfer, charged to its budget; and, not charged, curl's read buffer of 128 KiB a connection,
+ * while paused at most as much again.
  * The rules F.. and R.. of the project's fault catalogue that it keeps are named where they are kept; the map of its
  * files is in http_internal.h. */
 #ifndef LEAT__HTTP_H

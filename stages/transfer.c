@@ -4,9 +4,9 @@
  *          it is full, at the end of the object, or when the consumer asks for what there is. The state diagram is in
  *          http_internal.h.
  * Why so:  the consumer says `false` after it has taken a buffer; the rest of curl's piece then goes into the next
- *          buffer, so that curl never gets a part of a piece back (P10), and curl is told to stop reading. This buffer,
- *          and not more, is held for a paused transfer; it survives the connection. An object that is whole while its
- *          consumer pauses gives up its place and waits.
+ *          buffer, so that curl never gets a part of a piece back (P10); when that is full too, curl is stopped. This
+ *          buffer, and not more, is held for a paused transfer; it survives the connection. An object that is whole
+ *          while its consumer pauses gives up its place and waits.
  * Threads: loop. The functions of http.h only note what is wanted; leat__transfer_do_due does it in the loop's next
  *          turn.
  * Invariants: start <= position; position counts every byte that is or was in a buffer, so each is handed out once;
@@ -52,10 +52,11 @@ void leat__transfer_move(leat__transfer *transfer, leat__transfer_state state)
 
 /* ---- bytes ---- */
 
-/* Pauses. curl is not told: it goes on until the next buffer is full too, and then gets CURL_WRITEFUNC_PAUSE from the write
- * callback (leat__transfer_accept). curl_easy_pause(CURLPAUSE_RECV) would be sooner, but makes 7.88.1 read the socket once more
- * at once and keep that; with chunks smaller than its read buffer every pause then left more inside of curl than the resume
- * before had taken out: tens of megabytes in the end. */
+/* Pauses. curl is not told: it goes on until the next buffer is full too, and then gets CURL_WRITEFUNC_PAUSE from the
+ * write callback (leat__transfer_accept). curl_easy_pause(CURLPAUSE_RECV) would be sooner, but makes 7.88.1 read the
+ * socket once more at once and keep that; with chunks smaller than its read buffer every pause then left more inside of
+ * curl than the resume before had taken out: tens of megabytes in the end. And if what it kept is a header, it gives
+ * all lines of it to on_header in one piece later. */
 static void hold(leat__transfer *transfer)
 {
     transfer->paused = true;

@@ -10,6 +10,7 @@ listens on N ports of 127.0.0.1 (default 1) and one with TLS, prints "plain P1 P
 The first part of the path names a behaviour (the functions below), the whole path is what requests are counted by; `times`: only the
 first so many requests of a path misbehave, later ones are served well (default: all misbehave). Parameters of every path:
     size      of the object, bytes; its byte i is pattern(i), see below
+    dir       the object is the file of this folder that has the name of the path's last part, if there is one, instead
     etag      strong (default), weak, none, change (a new one for each request)
     modified  1 (default) or 0: Last-Modified
     frame     length (default), chunked, close
@@ -19,6 +20,7 @@ Looking back:
     /__log             all requests as JSON: path, n, port, connection, seconds, headers
     /__count?path=P    how many requests P got           /__connections?path=P   over how many connections
     /__gap?path=P      seconds between its first two     /__header?path=P&name=N   the values of a header, a line each
+    /__forget          all of that
     /__files/NAME?dir=D  a file of a directory, as a good server would send it
 """
 import argparse
@@ -47,6 +49,15 @@ def pattern(first, end):
     return data[skip:skip + end - first]
 
 
+def load(request):
+    """The bytes of the file that the object is, None if it is a pattern."""
+    path = os.path.join(request.query.get("dir", ""), os.path.basename(request.path))
+    if "dir" not in request.query or not os.path.exists(path):
+        return None
+    with open(path, "rb") as file:
+        return file.read()
+
+
 class Hangup(Exception):
     """Ends the connection."""
 
@@ -65,6 +76,10 @@ class Log:
     def done(self, request):
         with self.lock:
             self.running[request.path] -= 1
+
+    def forget(self):
+        with self.lock:
+            self.entries.clear()
 
     def of(self, path):
         with self.lock:
@@ -120,7 +135,8 @@ class Answer:
     def __init__(self, request):
         self.request = request
         query = request.query
-        size = request.number("size", 100000)
+        self.data = load(request)
+        size = request.number("size", 100000) if self.data is None else len(self.data)
         self.first, self.end, self.total = 0, size, size
         self.status, self.extra = "200 OK", {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
         etag = query.get("etag", "strong")
@@ -161,7 +177,8 @@ class Answer:
         """The body's bytes, up to byte `end` of it."""
         end = self.end if end is None else min(self.end, self.first + end)
         for at in range(self.first, end, 65536):
-            yield pattern(at, min(end, at + 65536))
+            last = min(end, at + 65536)
+            yield pattern(at, last) if self.data is None else self.data[at:last]
 
     def framed(self, data):
         return b"%x\r\n%b\r\n" % (len(data), data) if self.frame == "chunked" else data
@@ -198,6 +215,14 @@ def cut(request, answer):
     """FIN after `at` body bytes (chunked: without the last chunk)."""
     answer.send(request.number("at", 0), finish=False)
     raise Hangup
+
+
+def late(request, answer):
+    """The first request is cut at `at`, the next ones are answered after half a second."""
+    if request.n == 1:
+        cut(request, answer)
+    time.sleep(0.5)
+    answer.send()
 
 
 def stall(request, answer):
@@ -373,7 +398,7 @@ def close_idle(request, answer):
     raise Hangup
 
 
-BEHAVIOURS = {f.__name__: f for f in (ok, reset, cut, stall, trickle, slow_header, pieces, status, throttle, redirect, no_location,
+BEHAVIOURS = {f.__name__: f for f in (ok, reset, cut, late, stall, trickle, slow_header, pieces, status, throttle, redirect, no_location,
                                       many_headers, interim, garbage, bad_chunk, lengths, bad_range, grow, encoding, close_idle)}
 
 
@@ -382,6 +407,8 @@ def look_back(request):
     entries = LOG.of(path)
     if request.path == "/__log":
         return json.dumps(LOG.entries)
+    if request.path == "/__forget":
+        LOG.forget()
     if request.path == "/__count":
         return str(len(entries))
     if request.path == "/__connections":

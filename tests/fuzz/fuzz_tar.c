@@ -69,7 +69,7 @@ static void read_in_all_ways(const uint8_t *data, size_t size)
 {
     leat__arena *arena = leat__arena_new((size_t)1 << 20);
     leat__pool_of_samples *samples = leat__samples_new();
-    leat__tar_options options = { .arena = arena, .samples = samples, .max_field_bytes = 1 << 20 };
+    leat__tar_options options = { .arena = arena, .samples = samples, .max_sample_bytes = 1 << 20 };
     leat__tar *tar = leat__tar_new(&options);
     sight whole, pieces;
     leat_error error, other;
