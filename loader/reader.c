@@ -8,6 +8,7 @@
 
 struct leat_reader {
     leat__stream stream;
+    uint64_t taken; /* samples of this epoch; the loop thread's */
 };
 
 struct leat_sample {
@@ -23,15 +24,24 @@ static leat__step sift(leat__op *op)
 {
     leat_reader *reader = leat__stage_state(op->stage);
     const leat__sample *sample = (const leat__sample *)op->input;
+    if (leat__flow_is_cut(&reader->stream.flow, sample->epoch)) return LEAT__DONE;
+    if (!sample->lost_object && ++reader->taken == reader->stream.plan.config.limit)
+        atomic_store(&reader->stream.flow.cut, sample->epoch + 1);
     if (sample->failed)
         return leat__failures_judge(&reader->stream.failures, sample, &op->error) ? LEAT__FAILED : LEAT__DONE;
-    if (sample->lost_object || leat__flow_is_cut(&reader->stream.flow, sample->epoch)) return LEAT__DONE;
+    if (sample->lost_object) return LEAT__DONE;
     leat__emit(op, op->input);
     op->input = NULL;
     return LEAT__DONE;
 }
 
-static const leat__stage_type sift_type = {.name = "sift", .begin = sift};
+static leat__step sift_flush(leat__op *op)
+{
+    ((leat_reader *)leat__stage_state(op->stage))->taken = 0;
+    return LEAT__DONE;
+}
+
+static const leat__stage_type sift_type = {.name = "sift", .begin = sift, .flush = sift_flush};
 
 leat_code leat_reader_open(const leat_config *config, leat_reader **out, leat_error *error)
 {
