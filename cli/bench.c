@@ -261,7 +261,7 @@ static const cli_option run_options[] = {
      .what = "a number of samples", .help = "samples an epoch, the first of its order (default 0: all)"},
     {.name = "drop-last", .kind = CLI_FLAG, .offset = CLI_AT(config.drop_last),
      .help = "leave out an epoch's last batch if it is short"},
-    {.name = "prefetch", .value = "N", .kind = CLI_U32, .offset = CLI_AT(config.prefetch), .low = 1, .high = 64,
+    {.name = "prefetch", .value = "N", .kind = CLI_U32, .offset = CLI_AT(config.prefetch), .low = 1, .high = 16,
      .what = "a number of batches", .help = "ready batches kept for the consumer (default 2)"},
     {.name = "consumer-delay", .value = "MS", .kind = CLI_U32, .offset = CLI_AT(delay_ms), .high = 3600000,
      .what = "a number of milliseconds", .help = "sleep so long over each batch, as a trainer would (default 0)"},

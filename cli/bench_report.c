@@ -45,8 +45,9 @@ static void print_figures(const bench_report *report)
     printf("  rate      %.1f samples/s", bench_rate(total));
     if (isfinite(bench_steady_rate(total))) printf("; %.1f after the first batch", bench_steady_rate(total));
     printf("; %s/s read\n", cli_format_size(a, (uint64_t)per_second(total, (double)total->bytes_read)));
-    printf("  time      %.3f s; first batch after %.3f s; the consumer waited %.3f s\n", total->seconds,
-           total->first_batch_seconds < 0 ? 0 : total->first_batch_seconds, total->consumer_wait_seconds);
+    printf("  time      %.3f s", total->seconds);
+    if (total->first_batch_seconds >= 0) printf("; first batch after %.3f s", total->first_batch_seconds);
+    printf("; the consumer waited %.3f s\n", total->consumer_wait_seconds);
     printf("  cpu       %.3f s, %.2f cores\n", total->cpu_seconds, per_second(total, total->cpu_seconds));
     printf("  memory    %s resident at most", cli_format_size(a, total->peak_rss_bytes));
     printf("; %s of %s in flight at most\n", cli_format_size(a, stats->memory_peak),
@@ -54,7 +55,7 @@ static void print_figures(const bench_report *report)
     printf("  errors    %" PRIu64, total->errors);
     if (total->substituted) printf("; %" PRIu64 " rows substituted", total->substituted);
     if (stats->retries) printf("; %" PRIu64 " retries", stats->retries);
-    if (stats->ignored) printf("; %" PRIu64 " entries ignored", stats->ignored);
+    if (stats->ignored) printf("; %" PRIu64 " ignored (no samples)", stats->ignored);
     if (stats->windows_cut) printf("; %" PRIu64 " shuffle windows cut: give more --memory", stats->windows_cut);
     putchar('\n');
     if (report->sha256[0]) printf("  sha256    %s\n", report->sha256);

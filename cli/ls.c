@@ -20,7 +20,7 @@
 #include "cli/text.h"
 
 #define COMMAND "ls"
-enum { FAILURES = 100 };
+enum { FAILURES = 100, POLL_MS = 100 }; /* how often a signal is looked for while nothing comes */
 
 /* A shard being summed up, for --shards. */
 typedef struct ls_shard {
@@ -109,22 +109,35 @@ static bool add_to_shard(ls_shard *shard, const leat_sample *sample, bool as_jso
     return true;
 }
 
+/* Waits for a sample, or LEAT_AGAIN at a signal. What was printed before a wait can be read during it. */
+static leat_code next_sample(leat_reader *reader, leat_sample **sample, leat_error *error)
+{
+    leat_code code = leat_reader_next_timeout(reader, POLL_MS, sample, error);
+    while (code == LEAT_AGAIN && !cli_signal()) {
+        cli_flush_output();
+        code = leat_reader_next_timeout(reader, POLL_MS, sample, error);
+    }
+    return code;
+}
+
 /* Prints until the end, an error, a signal or a closed stdout. */
 static leat_code list(const cli_settings *settings, leat_reader *reader, leat_error *error)
 {
     ls_shard shard = {0};
     leat_sample *sample;
     leat_code code = LEAT_OK;
-    while (!code && !cli_signal() && !cli_output_broken()) {
-        code = leat_reader_next(reader, &sample, error);
+    uint64_t left = settings->config.limit ? settings->config.limit : UINT64_MAX;
+    while (!code && left > 0 && !cli_signal() && !cli_output_broken()) {
+        code = next_sample(reader, &sample, error);
         if (code) break;
+        left--;
         if (settings->shards) code = add_to_shard(&shard, sample, settings->json) ? LEAT_OK : LEAT_ENOMEM;
         else if (settings->json) print_sample_json(reader, sample);
         else print_sample(sample);
         leat_sample_release(sample);
     }
     end_shard(&shard, settings->json);
-    return code == LEAT_END ? LEAT_OK : code;
+    return code == LEAT_END || code == LEAT_AGAIN ? LEAT_OK : code;
 }
 
 static int run(const cli_command *command, int argc, char **argv)

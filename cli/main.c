@@ -66,6 +66,7 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    cli_fill_streams();
     cli_catch_signals();
     return cli_finish(dispatch(argc, argv));
 }

@@ -10,9 +10,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/options.h"
 #include "cli/text.h"
@@ -23,6 +25,14 @@ static int output_errno;         /* of the first write to stdout that failed */
 static void on_signal(int number)
 {
     stop_signal = number;
+}
+
+void cli_fill_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        /* the lowest free number is the one that is missing; opened the wrong way round, so that it's still of no use */
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
 }
 
 void cli_catch_signals(void)

@@ -9,6 +9,10 @@
 
 #include "cli/json.h"
 
+/* Puts something in the place of standard streams that are closed: no file of ours may get their numbers, and libuv
+ * aborts a process in which one of its own has. Reading or writing them still fails. */
+void cli_fill_streams(void);
+
 /* Installs the handlers: SIGINT and SIGTERM ask for a stop once (a second one ends the process); SIGPIPE is ignored. */
 void cli_catch_signals(void);
 

@@ -123,7 +123,7 @@ static const cli_option order_options[] = {
     {.name = "shuffle-window", .value = "N", .kind = CLI_CUSTOM, .parse = parse_window,
      .what = "a number of samples from 0 to 16777216",
      .help = "samples of a lane that are shuffled together; 1: only shards and lanes are; 0: the same as --order "
-             "sequential (default 64)"},
+             "sequential (default 32)"},
     {.name = "lanes", .value = "N", .kind = CLI_U32, .offset = CLI_AT(config.lanes), .low = 1, .high = 256,
      .what = "a number of lanes",
      .help = "shards read side by side (default 16, at most the number of shards)"},

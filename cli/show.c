@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <leat/leat.h>
@@ -63,28 +64,45 @@ static void write_title(char *title, size_t capacity, const cli_settings *settin
              chosen->seed, chosen->epoch);
 }
 
-/* Writes the PNG beside its place and renames it, or to stdout for "-". */
+/* True for stdout and for what is there and no plain file: a device or a link must not be replaced by one. */
+static bool is_written_in_place(const char *output)
+{
+    struct stat status;
+    return strcmp(output, "-") == 0 || (lstat(output, &status) == 0 && !S_ISREG(status.st_mode));
+}
+
+/* Writes the PNG to `path`, "-" for stdout. */
+static bool write_png(const char *path, const cli_picture *picture, char *reason, size_t capacity)
+{
+    bool to_stdout = strcmp(path, "-") == 0;
+    FILE *out = to_stdout ? stdout : fopen(path, "wbe");
+    if (!out) {
+        snprintf(reason, capacity, "%s", strerror(errno));
+        return false;
+    }
+    bool fine = cli_write_png(out, picture, reason, capacity);
+    if (!to_stdout && fclose(out) != 0 && fine) {
+        snprintf(reason, capacity, "%s", strerror(errno));
+        fine = false;
+    }
+    return fine;
+}
+
+/* Writes the PNG beside its place and renames it, where that can be done. */
 static int write_sheet(const char *output, const cli_picture *picture)
 {
     char reason[128], *partial = NULL;
-    bool to_stdout = strcmp(output, "-") == 0, fine = false;
-    if (!to_stdout && asprintf(&partial, "%s.partial", output) < 0) return CLI_FAILED;
-    FILE *out = to_stdout ? stdout : fopen(partial, "wbe");
-    if (!out) {
+    bool in_place = is_written_in_place(output);
+    if (!in_place && asprintf(&partial, "%s.partial", output) < 0) return CLI_FAILED;
+    bool fine = write_png(in_place ? output : partial, picture, reason, sizeof reason);
+    if (!in_place && fine && rename(partial, output) < 0) {
         snprintf(reason, sizeof reason, "%s", strerror(errno));
-    } else {
-        fine = cli_write_png(out, picture, reason, sizeof reason);
-        if (!to_stdout) {
-            bool closed = fclose(out) == 0;
-            if (fine && (!closed || rename(partial, output) < 0)) {
-                snprintf(reason, sizeof reason, "%s", strerror(errno));
-                fine = false;
-            }
-            if (!fine) unlink(partial);
-        }
+        fine = false;
     }
+    if (!in_place && !fine) unlink(partial);
     free(partial);
-    if (fine || (to_stdout && cli_output_broken())) return CLI_OK; /* cli_finish speaks of a broken stdout */
+    /* cli_finish speaks of a broken stdout */
+    if (fine || (strcmp(output, "-") == 0 && cli_output_broken())) return CLI_OK;
     fputs("leat " COMMAND ": writing ", stderr);
     cli_print_escaped(stderr, output);
     fprintf(stderr, ": %s\n", reason);

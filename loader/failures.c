@@ -38,7 +38,8 @@ static const char *action(const leat__failures *failures, const leat__sample *sa
 {
     if (failures->on_error == LEAT_ON_ERROR_STOP) return "stopped";
     if (sample->lost_object) return "the rest of it skipped";
-    return failures->on_error == LEAT_ON_ERROR_SUBSTITUTE ? "substituted" : "skipped";
+    bool has_row = sample->batch != NULL; /* one that failed before the first array was seen has none */
+    return failures->on_error == LEAT_ON_ERROR_SUBSTITUTE && has_row ? "substituted" : "skipped";
 }
 
 /* The whole failure, as it is listed. */
@@ -46,16 +47,17 @@ static void complete(const leat__failures *failures, const leat__sample *sample,
 {
     const leat_error *cause = &sample->error;
     *failure = *cause;
-    snprintf(failure->shard, sizeof failure->shard, "%s", sample->object->display);
+    leat__escape(failure->shard, sizeof failure->shard, sample->object->display, strlen(sample->object->display));
     if (!failure->key[0] && sample->key) leat__escape(failure->key, sizeof failure->key, sample->key, strlen(sample->key));
     char place[600], limit[64] = "";
     describe_place(failure, place, sizeof place);
     if (failures->on_error != LEAT_ON_ERROR_STOP && failures->max_errors != LEAT_UNLIMITED)
         snprintf(limit, sizeof limit, " (%llu of at most %llu)", (unsigned long long)number,
                  (unsigned long long)failures->max_errors);
-    int room = (int)(sizeof failure->message - strlen(place) - strlen(limit) - 40);
-    snprintf(failure->message, sizeof failure->message, "%s: %.*s; %s%s", place, room, cause->message, action(failures, sample),
-             limit);
+    char why[sizeof cause->message]; /* cut on a character's edge */
+    size_t room = sizeof why - strlen(place) - strlen(limit) - 40;
+    leat__escape(why, room, cause->message, strlen(cause->message));
+    snprintf(failure->message, sizeof failure->message, "%s: %.*s; %s%s", place, (int)room, why, action(failures, sample), limit);
 }
 
 static void keep_locked(leat__failures *failures, const leat_error *failure)
@@ -90,8 +92,10 @@ leat_code leat__failures_judge(leat__failures *failures, const leat__sample *sam
     if (!too_many) return LEAT_OK;
     *error = first;
     error->code = LEAT_ETOOMANY;
-    snprintf(error->message, sizeof error->message, "%llu failures, more than max_errors (%llu); the first: %.900s",
-             (unsigned long long)count, (unsigned long long)failures->max_errors, first.message);
+    char why[900];
+    leat__escape(why, sizeof why, first.message, strlen(first.message));
+    snprintf(error->message, sizeof error->message, "%llu failures, more than max_errors (%llu); the first: %s",
+             (unsigned long long)count, (unsigned long long)failures->max_errors, why);
     return LEAT_ETOOMANY;
 }
 

@@ -97,11 +97,11 @@ static leat_code add_stages(leat_loader *loader, leat_error *error)
                                      .judge = on_failure, .user = loader};
     /* one sample at each worker, one that waits for it, and room for the others to go ahead of a slow one */
     unsigned at_once = 8 * config->threads;
-    leat_code code = leat__stream_add(stream, &leat__rows_type, leat__rows_state_new(&rows), 1, 2, error);
+    leat_code code = leat__stream_add(stream, &leat__rows_type, leat__rows_state_new(&rows), 1, 2, SIZE_MAX, error);
     if (!code)
-        code = leat__stream_add(stream, &leat__decode_type, leat__decoder_new(&decode), at_once, config->threads, error);
+        code = leat__stream_add(stream, &leat__decode_type, leat__decoder_new(&decode), at_once, config->threads, SIZE_MAX, error);
     if (!code)
-        code = leat__stream_add(stream, &leat__collate_type, leat__collate_state_new(&collate), 1, at_once, error);
+        code = leat__stream_add(stream, &leat__collate_type, leat__collate_state_new(&collate), 1, at_once, SIZE_MAX, error);
     return code;
 }
 
@@ -180,6 +180,7 @@ leat_code leat_try_next(leat_loader *loader, leat_batch **batch, leat_error *err
 
 int leat_fd(const leat_loader *loader)
 {
+    if (leat__stream_check_process(&loader->stream, NULL)) return -1;
     return leat__outlet_fd(loader->stream.outlet);
 }
 
@@ -198,6 +199,7 @@ leat_code leat_get_stats(leat_loader *loader, leat_stats *stats)
 
 uint64_t leat_errors(leat_loader *loader, leat_error *errors, size_t capacity)
 {
+    if (leat__stream_check_process(&loader->stream, NULL)) return 0; /* the lock may have been held when it was forked */
     return leat__failures_get(&loader->stream.failures, errors, capacity);
 }
 

@@ -17,6 +17,8 @@
 #include "loader/packjob.h"
 #include "pipeline/failure.h"
 
+enum { POLL_MS = 100 }; /* how often the stop flag is looked at while nothing comes */
+
 typedef struct stream {
     leat__pack_job *job;
     leat_reader *reader;
@@ -160,12 +162,23 @@ static leat_code check_twin(stream *s, const leat_sample *sample, bool *twin, le
     return s->before ? LEAT_OK : fail_memory(error);
 }
 
+/* Waits for the next sample, and looks at the stop flag meanwhile: a server may be silent for long. */
+static leat_code next_sample(stream *s, leat_sample **sample, leat_error *error)
+{
+    leat_code code = LEAT_AGAIN;
+    while (code == LEAT_AGAIN) {
+        if (leat__pack_heed(s->job)) return leat__pack_stopped(error);
+        code = leat_reader_next_timeout(s->reader, POLL_MS, sample, error);
+    }
+    return code;
+}
+
 static leat_code run(stream *s, leat_error *error)
 {
     leat_sample *sample;
     leat_code code;
     assert(s->reader && s->file);
-    while ((code = leat_reader_next(s->reader, &sample, error)) == LEAT_OK) {
+    while ((code = next_sample(s, &sample, error)) == LEAT_OK) {
         bool twin;
         code = check_twin(s, sample, &twin, error);
         if (!code && !twin) code = write_sample(s, sample, error);
@@ -173,7 +186,6 @@ static leat_code run(stream *s, leat_error *error)
         s->taken++;
         if (code) return code;
         leat__pack_progress(s->job);
-        if (leat__pack_heed(s->job)) return leat__pack_stopped(error);
     }
     return code == LEAT_END ? end_shard(s, error) : code;
 }

@@ -10,14 +10,22 @@
  *     X       the rest: the lanes, an equal share each
  *
  * A lane's share S has to be enough for it to fill one shuffle window whatever the others do (its samples then leave, and make
- * room). With a window W, a sample at most W, chunks c:
+ * room). With chunks c, samples that span at most Y and a window of V:
  *
- *     2 W     the window: its bodies, and the chunks that its slices keep alive
- *     W       a body being put together from several chunks (not asked for room, so it may go over)
- *     6 c     a chunk and a queue's bound in fetch, decompress and unpack
- *     S = 4 W = 32 c leaves S / 16 to spare. Room is asked for up to 4/5 S, what is not asked for stays below S.
+ *     V       what the window keeps alive: its bodies and the chunks that they are slices of, as shuffle.c weighs them
+ *     9/4 Y   the sample that is being read: bodies that cross chunks are copied (5/4 Y: sizes are rounded up, buffer.c),
+ *             and those beside them keep the chunks (Y)
+ *     15 c    fetch, decompress and unpack: one in hand each, one made, inboxes of c that the last chunk may go over (9);
+ *             the chunk that decompress fills; the chunks at both ends of window and sample (4); the one that is asked for
+ *     5/4 Y   a body is not asked for, it may come on top: room is asked for up to S - 5/4 Y
+ *     S = V + 7/2 Y + 15 c
  *
- * Loose files have no window; a lane holds the file being read and one or two that wait for their turn: S = 4 files. */
+ * V and c decide where a window that is too large is cut, so they are part of the order. They come from what a share is at
+ * least, with the packed eighth and the most batches set aside (T), so that they depend on M, lanes, fields and batch, but not on
+ * prefetch, compression or who reads: c = T / 160 (but MIN_CHUNK at least), V = 2/5 (T - 15 c). The rest of S is Y's.
+ *
+ * Loose files have no window: a file is read in chunks (Y) and put together (5/4 Y), beside one in hand, an inbox of 2 and one
+ * that is gathered, and the one that is asked for; files that wait for their turn leave by themselves: S = 7/2 Y + 5 c. */
 #include "loader/plan.h"
 
 #include <assert.h>
@@ -31,7 +39,10 @@
 
 enum {
     MIN_CHUNK = 16 << 10,
+    MIN_SHARE = 32 * MIN_CHUNK, /* 15 chunks, and samples of some ten KB */
     MAX_CHUNK = 256 << 10,    /* large enough that a hand-over costs nothing, small enough to stay in a core's cache */
+    MAX_PREFETCH = 16,
+    MAX_BATCHES = MAX_PREFETCH + 2,
     LOOSE_LANE = 16 << 20,    /* of memory for each lane of loose files: several photographs of 4 MB */
     MAX_LOOSE_LOCAL = 8,      /* files being read at a time from a disk, per I/O thread two */
 };
@@ -93,12 +104,12 @@ leat_code leat__plan_config(const leat_config *config, leat_config *chosen, leat
     if (!code) code = check_headers(c, error);
     if (!code) code = leat__image_defaults(&c->image, error);
     if (!code) code = choose(&c->batch_size, 256, 1, 65536, "batch_size", error);
-    if (!code) code = choose(&c->shuffle_window, 64, 1, 1u << 20, "shuffle_window", error);
+    if (!code) code = choose(&c->shuffle_window, 32, 1, 1u << 20, "shuffle_window", error);
     if (!code) code = choose(&c->lanes, 16, 1, 256, "lanes", error);
     if (!code) code = choose(&c->threads, cpus(), 1, 1024, "threads", error);
     if (!code) code = choose(&c->io_threads, 4, 1, 256, "io_threads", error);
     if (!code) code = choose(&c->connections, 32, 1, 1024, "connections", error);
-    if (!code) code = choose(&c->prefetch, 2, 1, 64, "prefetch", error);
+    if (!code) code = choose(&c->prefetch, 2, 1, MAX_PREFETCH, "prefetch", error);
     if (!code) code = choose(&c->retries, 5, 1, 100, "retries", error);
     if (!code) code = choose(&c->connect_timeout_ms, 10000, 1, UINT32_MAX, "connect_timeout_ms", error);
     if (!code) code = choose(&c->stall_timeout_ms, 30000, 1, UINT32_MAX, "stall_timeout_ms", error);
@@ -159,13 +170,38 @@ static size_t clamp(uint64_t value, size_t low, size_t high)
     return value < low ? low : value > high ? high : (size_t)value;
 }
 
-static void share_lanes(leat__plan *plan, bool shards, uint64_t share)
+/* What a lane's share is at least, whatever prefetch, compression and the kind of reader are (see the head). */
+static uint64_t least_share(const leat__plan *plan, size_t batch_bytes)
 {
-    plan->chunk_bytes = clamp(share / 32 / MIN_CHUNK * MIN_CHUNK, MIN_CHUNK, MAX_CHUNK);
+    uint64_t limit = plan->config.memory_limit, batches = limit / 2;
+    if (batch_bytes && batch_bytes <= limit / 2 / MAX_BATCHES) batches = MAX_BATCHES * (uint64_t)batch_bytes;
+    if (batch_bytes > limit / 2) batches = batch_bytes;
+    uint64_t used = limit / 8 + limit / 32 + limit / 8 + plan->ragged_bytes + batches;
+    uint64_t share = used < limit ? (limit - used) / plan->config.lanes : 0;
+    return share < MIN_SHARE ? MIN_SHARE : share;
+}
+
+static void share_shards(leat__plan *plan, uint64_t share, uint64_t least)
+{
+    assert(least <= share);
+    plan->chunk_bytes = clamp(least / 160 / MIN_CHUNK * MIN_CHUNK, MIN_CHUNK, MAX_CHUNK);
+    uint64_t chunks = 15 * (uint64_t)plan->chunk_bytes;
+    plan->window_bytes = (size_t)((least - chunks) * 2 / 5);
+    plan->sample_bytes = (size_t)((share - chunks - plan->window_bytes) * 2 / 7);
+}
+
+static void share_loose(leat__plan *plan, uint64_t share)
+{
+    plan->chunk_bytes = clamp(share / 32 / MIN_CHUNK * MIN_CHUNK, MIN_CHUNK, MAX_CHUNK / 2);
+    plan->sample_bytes = (size_t)((share - 5 * (uint64_t)plan->chunk_bytes) * 2 / 7);
+}
+
+static void share_lanes(leat__plan *plan, bool shards, uint64_t share, uint64_t least)
+{
+    if (shards) share_shards(plan, share, least);
+    else share_loose(plan, share);
     plan->queue_bytes = plan->chunk_bytes;
-    plan->lane_bytes = (size_t)(share / 5 * 4);
-    plan->window_bytes = plan->sample_bytes = (size_t)(share / 4);
-    if (!shards && plan->urls) plan->chunk_bytes = clamp(share / 16, MIN_CHUNK, MAX_CHUNK / 2);
+    plan->lane_bytes = (size_t)(share - plan->sample_bytes / 4 * 5);
     if (plan->config.max_sample_bytes && plan->config.max_sample_bytes < plan->sample_bytes)
         plan->sample_bytes = (size_t)plan->config.max_sample_bytes;
     plan->config.max_sample_bytes = plan->sample_bytes;
@@ -201,11 +237,11 @@ leat_code leat__plan_memory(leat__plan *plan, const leat__listing *listing, bool
     choose_lanes(plan, listing, rest);
     plan->window_log = choose_window_log(limit / 8, c->lanes);
     uint64_t share = rest / c->lanes;
-    if (share < 32 * MIN_CHUNK)
+    if (share < MIN_SHARE)
         return leat__fail(error, LEAT_EINVAL, 0,
                           "memory_limit of %.1f MB is too small: a batch of %u rows takes %.1f MB, and each of %u lanes needs 0.5 "
                           "MB of the %.1f MB that are left; lower batch_size or lanes, or raise memory_limit",
                           (double)limit / 1e6, c->batch_size, (double)batch_bytes / 1e6, c->lanes, (double)rest / 1e6);
-    share_lanes(plan, listing->shards, share);
+    share_lanes(plan, listing->shards, share, least_share(plan, batch_bytes));
     return LEAT_OK;
 }

@@ -14,7 +14,7 @@ typedef struct leat__plan {
     size_t lane_bytes;          /* of each lane's budget */
     size_t chunk_bytes;         /* buffers for bytes on the way */
     size_t queue_bytes;         /* bound of the queues in a lane */
-    size_t window_bytes;        /* of a shuffle window */
+    size_t window_bytes;        /* of a shuffle window, as shuffle.c weighs it */
     size_t sample_bytes;        /* the largest sample */
     size_t ragged_bytes;        /* of bytes columns */
     size_t worker_codec_bytes, big_codec_bytes;

@@ -56,7 +56,7 @@ leat_code leat_reader_open(const leat_config *config, leat_reader **out, leat_er
     if (!code) code = leat__plan_memory(&reader->stream.plan, listing, true, 0, false, error);
     if (code) leat__listing_free(listing);
     else code = leat__stream_build(&reader->stream, listing, NULL, READY, error);
-    if (!code) code = leat__stream_add(&reader->stream, &sift_type, reader, 1, 2, error);
+    if (!code) code = leat__stream_add(&reader->stream, &sift_type, reader, 1, 2, SIZE_MAX, error);
     if (code) {
         leat_reader_close(reader);
         return code;
@@ -97,6 +97,7 @@ leat_code leat_reader_next_timeout(leat_reader *reader, uint32_t timeout_ms, lea
 
 uint64_t leat_reader_errors(leat_reader *reader, leat_error *errors, size_t capacity)
 {
+    if (leat__stream_check_process(&reader->stream, NULL)) return 0;
     return leat__failures_get(&reader->stream.failures, errors, capacity);
 }
 

@@ -156,12 +156,10 @@ static leat_code open_http(leat__stream *stream, leat_error *error)
 /* ---- stages ---- */
 
 leat_code leat__stream_add(leat__stream *stream, const leat__stage_type *type, void *state, unsigned concurrency,
-                           size_t queue_items, leat_error *error)
+                           size_t queue_items, size_t queue_bytes, leat_error *error)
 {
     leat__stage_options options = {.state = state, .inboxes = stream->last ? 1 : 0, .concurrency = concurrency,
-                                   .queue_items = queue_items, .queue_bytes = SIZE_MAX};
-    /* within a lane, queues are bounded in bytes too; behind the merge the lanes' budgets and the batches bound them */
-    if (queue_items == CHUNKS || queue_items == SAMPLES) options.queue_bytes = stream->plan.queue_bytes;
+                                   .queue_items = queue_items, .queue_bytes = queue_bytes};
     leat__stage *stage = state ? leat__stage_new(stream->pipeline, type, &options) : NULL;
     if (!stage) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for the %s stage", type->name);
     if (stream->last) leat__stage_connect(stream->last, stage, 0);
@@ -225,16 +223,18 @@ static leat_code build_lane(leat__stream *stream, unsigned i, leat_error *error)
     bool shards = stream->home->listing->shards;
     stream->last = NULL;
     set_up_lane(stream, i);
-    leat_code code = leat__stream_add(stream, &leat__deal_type, deal_state(stream, i), 1, 1, error);
+    uint64_t max_object = plan->config.max_object_bytes;
+    size_t bytes = plan->queue_bytes;
+    leat_code code = leat__stream_add(stream, &leat__deal_type, deal_state(stream, i), 1, 1, bytes, error);
     if (!code && plan->urls)
-        code = leat__stream_add(stream, &leat__web_type, leat__web_state_new(lane, &stream->http), 1, 1, error);
+        code = leat__stream_add(stream, &leat__web_type, leat__web_state_new(lane, &stream->http), 1, 1, bytes, error);
     else if (!code)
-        code = leat__stream_add(stream, &leat__file_type, leat__file_state_new(lane, plan->config.max_object_bytes), 1, 1, error);
+        code = leat__stream_add(stream, &leat__file_type, leat__file_state_new(lane, max_object), 1, 1, bytes, error);
     if (!code && shards)
-        code = leat__stream_add(stream, &leat__expand_type, expand_state(stream, lane), 1, CHUNKS, error);
-    if (!code) code = leat__stream_add(stream, &leat__unpack_type, leat__unpack_state_new(lane), 1, CHUNKS, error);
+        code = leat__stream_add(stream, &leat__expand_type, expand_state(stream, lane), 1, CHUNKS, bytes, error);
+    if (!code) code = leat__stream_add(stream, &leat__unpack_type, leat__unpack_state_new(lane), 1, CHUNKS, bytes, error);
     if (!code && plan->config.shuffle_window > 1)
-        code = leat__stream_add(stream, &leat__shuffle_type, shuffle_state(stream, lane, i), 1, SAMPLES, error);
+        code = leat__stream_add(stream, &leat__shuffle_type, shuffle_state(stream, lane, i), 1, SAMPLES, bytes, error);
     return code;
 }
 

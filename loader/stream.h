@@ -43,9 +43,10 @@ leat_code leat__stream_list(leat__stream *stream, const leat_config *config, lea
 leat_code leat__stream_build(leat__stream *stream, leat__listing *listing, const leat__env *env, size_t outlet_items,
                              leat_error *error);
 
-/* Adds a stage behind the last one. state: takes, also on failure; NULL is LEAT_ENOMEM. */
+/* Adds a stage behind the last one. state: takes, also on failure; NULL is LEAT_ENOMEM. queue_bytes: bound of its inbox; SIZE_MAX:
+ * behind the merge, where the lanes' budgets and the batches bound the bytes. */
 leat_code leat__stream_add(leat__stream *stream, const leat__stage_type *type, void *state, unsigned concurrency,
-                           size_t queue_items, leat_error *error);
+                           size_t queue_items, size_t queue_bytes, leat_error *error);
 
 /* Joins the last stage to the outlet and begins. */
 void leat__stream_start(leat__stream *stream);

@@ -10,8 +10,11 @@
 #include "pipeline/loop.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "pipeline/failure.h"
 #include "pipeline/thread.h"
@@ -53,6 +56,22 @@ static void *loop_main(void *argument)
     return NULL;
 }
 
+/* Looks whether as many descriptors are left as uv_loop_init takes, the first one in a process included: two pipes, an epoll and
+ * an eventfd. 0, or an errno. libuv 1.44 aborts the process if the one pipe that all loops share cannot be made. */
+static int look_for_descriptors(void)
+{
+    int pipes[3][2], made = 0, number = 0;
+    while (!number && made < 3) {
+        if (pipe2(pipes[made], O_CLOEXEC)) number = errno;
+        else made++;
+    }
+    while (made--) {
+        close(pipes[made][0]);
+        close(pipes[made][1]);
+    }
+    return number;
+}
+
 leat_code leat__loop_new(void (*on_wake)(void *user), void *user, leat__loop **out, leat_error *error)
 {
     *out = NULL;
@@ -60,7 +79,8 @@ leat_code leat__loop_new(void (*on_wake)(void *user), void *user, leat__loop **o
     if (!loop) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for the event loop");
     loop->on_wake = on_wake;
     loop->user = user;
-    int rc = uv_loop_init(&loop->uv);
+    int rc = -look_for_descriptors();
+    if (!rc) rc = uv_loop_init(&loop->uv);
     if (rc) {
         free(loop);
         return leat__fail_errno(error, LEAT_ESYSTEM, -rc, "cannot make an event loop");

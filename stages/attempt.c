@@ -193,6 +193,7 @@ static void attempt_reset(leat__attempt *attempt, leat__transfer *transfer)
     attempt->header_bytes = attempt->swallowed = attempt->excerpt_size = 0;
     attempt->resolving = false;
     attempt->curl_text[0] = 0;
+    attempt->socket_errno = 0;
 }
 
 bool leat__attempt_start(leat__transfer *transfer, bool fresh_connection)

@@ -1,7 +1,8 @@
 /* expand.c - the decompress stage.
  *
  * What:    runs a lane's decompressor over its chunks: on the loop to see whether there is anything to do, in the pool if so,
- *          one output buffer a step.
+ *          at most one output buffer a step. A buffer is filled up over steps, chunks and objects before the next is begun, so
+ *          that what samples keep alive of it is full.
  * Threads: begin on the loop, job on the pool; one operation at a time owns the state.
  * Errors:  a failed chunk in the object's place; the rest of the object is dropped here and its reading stopped. */
 #include "stages/expand.h"
@@ -18,6 +19,8 @@ typedef struct expand_state {
     uint64_t ordinal;   /* objects seen in this lane */
     bool dead;          /* the present one has ended here */
     uint64_t made;      /* bytes of it handed on */
+    leat__buffer *buffer; /* being filled: its first `filled` bytes have been handed on; NULL: none */
+    size_t filled;
 } expand_state;
 
 void *leat__expand_state_new(leat__lane *lane, const leat__decompress_limits *limits)
@@ -37,6 +40,7 @@ static void expand_destroy(void *argument)
 {
     expand_state *state = argument;
     leat__decompressor_free(state->decompressor);
+    leat__buffer_release(state->buffer);
     free(state);
 }
 
@@ -69,12 +73,14 @@ static leat__step expand_begin(leat__op *op)
     return pass(op);
 }
 
-/* Hands on `size` bytes of the buffer (takes), or the object's end or failure. */
-static leat__step emit_chunk(leat__op *op, leat__buffer *buffer, size_t size, bool last, const leat_error *error)
+/* Hands on the next `size` bytes of the buffer, or the object's end or failure. */
+static leat__step emit_chunk(leat__op *op, size_t size, bool last, const leat_error *error)
 {
     expand_state *state = leat__stage_state(op->stage);
     const leat__chunk *in = (const leat__chunk *)op->input;
-    leat__bytes bytes = {.buffer = buffer, .data = buffer ? buffer->data : NULL, .size = size};
+    leat__bytes bytes = {0};
+    if (size) bytes = (leat__bytes){.buffer = leat__buffer_share(state->buffer), .data = state->buffer->data + state->filled, .size = size};
+    state->filled += size;
     leat__chunk *chunk = leat__chunk_make(in->object, in->epoch, bytes, state->made, last, error);
     if (!chunk) return leat__op_fail(op, LEAT_ENOMEM, "no memory for an unpacked chunk");
     state->made += size;
@@ -89,28 +95,35 @@ static leat__step fail_object(leat__op *op, leat_error *error)
     atomic_store_explicit(&state->lane->dead, state->ordinal, memory_order_relaxed);
     leat__error_at_stage(error, "decompress");
     error->offset = leat__decompressor_used(state->decompressor);
-    return emit_chunk(op, NULL, 0, true, error);
+    return emit_chunk(op, 0, true, error);
 }
 
-/* One buffer of output. What is left of the input stays in its chunk for the next step. */
+/* Sees to it that there is a buffer with room. */
+static bool has_buffer(expand_state *state)
+{
+    if (state->buffer && state->filled < state->lane->chunk_bytes) return true;
+    leat__buffer_release(state->buffer);
+    state->filled = 0;
+    state->buffer = leat__buffer_new(state->lane->arena, state->lane->budget, state->lane->chunk_bytes);
+    return state->buffer != NULL;
+}
+
+/* What goes into one buffer of output. What is left of the input stays in its chunk for the next step. */
 static leat__step expand_job(leat__op *op)
 {
     LEAT__ASSERT_JOB(leat__stage_pipeline(op->stage));
     expand_state *state = leat__stage_state(op->stage);
     leat__chunk *in = (leat__chunk *)op->input;
-    size_t capacity = state->lane->chunk_bytes;
-    leat__buffer *buffer = leat__buffer_new(state->lane->arena, state->lane->budget, capacity);
-    if (!buffer) return leat__op_fail(op, LEAT_ENOMEM, "no memory for %zu unpacked bytes", capacity);
-    uint8_t *out = buffer->data;
-    size_t room = capacity;
+    if (!has_buffer(state)) return leat__op_fail(op, LEAT_ENOMEM, "no memory for %zu unpacked bytes", state->lane->chunk_bytes);
+    uint8_t *out = state->buffer->data + state->filled;
+    size_t capacity = state->lane->chunk_bytes - state->filled, room = capacity;
     leat_error error;
     leat_code code =
         leat__decompress(state->decompressor, &in->bytes.data, &in->bytes.size, in->last, &out, &room, &error);
     size_t made = capacity - room;
     bool last = code == LEAT_OK && in->last;
     leat__step step = LEAT__DONE;
-    if (made || last) step = emit_chunk(op, buffer, made, last, NULL);
-    else leat__buffer_release(buffer);
+    if (made || last) step = emit_chunk(op, made, last, NULL);
     if (step == LEAT__FAILED) return step;
     if (code == LEAT_AGAIN) return LEAT__MORE;
     return code ? fail_object(op, &error) : LEAT__DONE;

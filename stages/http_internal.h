@@ -166,6 +166,7 @@ struct leat__attempt {
     uint64_t received, marked;/* body bytes now, and when the stall clock was last wound up */
     uint64_t quiet_ns;        /* the stall clock: how long ago that was, not counting pauses */
     size_t header_bytes, swallowed, excerpt_size;
+    int socket_errno;         /* why the last socket could not be had; 0: all could */
     bool resolving;           /* the others wait for it to find the host's address */
     struct curl_slist range, match;
     char range_text[48], match_text[LEAT__ETAG_BYTES + 32];

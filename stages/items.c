@@ -185,7 +185,7 @@ leat__sample *leat__sample_new(leat__pool_of_samples *pool, const leat__object *
     sample->home = pool;
     sample->object = object;
     sample->epoch = epoch;
-    sample->index = sample->offset = 0;
+    sample->index = sample->offset = sample->end = 0;
     sample->key = no_text;
     sample->failed = sample->lost_object = sample->last_of_object = false;
     leat__error_clear(&sample->error);
@@ -194,7 +194,13 @@ leat__sample *leat__sample_new(leat__pool_of_samples *pool, const leat__object *
     return sample;
 }
 
-/* Moves the text to `capacity` bytes, and key and names with it. */
+/* True if the bytes lie in the sample's text. */
+static bool is_inline(const leat__bytes *bytes)
+{
+    return !bytes->buffer && bytes->size > 0;
+}
+
+/* Moves the text to `capacity` bytes, and what lies in it with it. */
 static bool text_move(leat__sample *sample, size_t capacity)
 {
     assert(capacity > sample->text_size);
@@ -202,8 +208,11 @@ static bool text_move(leat__sample *sample, size_t capacity)
     if (!text) return false;
     if (sample->text_size) memcpy(text, sample->text, sample->text_size);
     if (sample->key != no_text) sample->key = text;
-    for (size_t i = 0; i < sample->field_count; i++)
-        sample->fields[i].name = text + (sample->fields[i].name - sample->text);
+    for (size_t i = 0; i < sample->field_count; i++) {
+        leat__sample_field *field = &sample->fields[i];
+        field->name = text + (field->name - sample->text);
+        if (is_inline(&field->bytes)) field->bytes.data = (uint8_t *)text + ((const char *)field->bytes.data - sample->text);
+    }
     free(sample->text);
     sample->text = text;
     sample->text_capacity = capacity;
@@ -254,6 +263,17 @@ static bool fields_grow(leat__sample *sample)
     return true;
 }
 
+/* Copies a small field's bytes into the text and drops its buffer. False if memory is short. */
+static bool take_in(leat__sample *sample, leat__bytes *bytes)
+{
+    const char *copy = text_append(sample, (const char *)bytes->data, bytes->size);
+    if (!copy) return false;
+    size_t size = bytes->size;
+    leat__bytes_release(bytes);
+    *bytes = (leat__bytes){.data = (const uint8_t *)copy, .size = size};
+    return true;
+}
+
 bool leat__sample_add(leat__sample *sample, const char *name, size_t length, leat__bytes bytes, uint64_t offset)
 {
     char *at = fields_grow(sample) ? text_append(sample, name, length) : NULL;
@@ -262,7 +282,14 @@ bool leat__sample_add(leat__sample *sample, const char *name, size_t length, lea
         return false;
     }
     for (size_t i = 0; i < length; i++) at[i] = lower(at[i]);
-    sample->fields[sample->field_count++] = (leat__sample_field){ at, bytes, offset };
+    leat__sample_field *field = &sample->fields[sample->field_count++];
+    *field = (leat__sample_field){.name = at, .offset = offset}; /* named first: its name moves with the text */
+    if (bytes.buffer && bytes.size > 0 && bytes.size <= LEAT__INLINE_BYTES && !take_in(sample, &bytes)) {
+        leat__bytes_release(&bytes);
+        sample->field_count--;
+        return false;
+    }
+    field->bytes = bytes;
     sample->item.bytes += bytes.size;
     return true;
 }

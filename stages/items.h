@@ -73,10 +73,11 @@ typedef struct leat__sample {
     uint64_t epoch;
     uint64_t index;     /* in its object, counting every sample that could be told apart */
     uint64_t offset;    /* of its first field's header in the unpacked shard */
+    uint64_t end;       /* of its last field's bytes there; 0: loose files */
     const char *key;    /* in text; "" if a whole object failed */
     leat__sample_field *fields;
     size_t field_count, field_capacity;
-    char *text;         /* key and names */
+    char *text;         /* key, names, small fields' bytes */
     size_t text_size, text_capacity;
     bool failed;        /* `error` says why; fields may be there in part */
     bool lost_object;   /* failed, and stands for the rest of the object, not for one sample: takes no row */
@@ -100,7 +101,9 @@ leat__sample *leat__sample_new(leat__pool_of_samples *pool, const leat__object *
 bool leat__sample_set_key(leat__sample *sample, const char *key, size_t length);
 
 /* Adds a field: the name is copied and lower-cased, the bytes' reference is taken (also on failure). item.bytes grows.
+ * Up to LEAT__INLINE_BYTES are copied to the text: a class number must not keep a whole chunk of its shard in memory.
  * False if memory is short. */
+#define LEAT__INLINE_BYTES 512
 bool leat__sample_add(leat__sample *sample, const char *name, size_t length, leat__bytes bytes, uint64_t offset);
 
 /* The field of exactly this name (case ignored), or NULL. */

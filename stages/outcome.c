@@ -12,6 +12,7 @@
  * Threads: loop; called outside of curl.
  * Not here: what the header has to say (reply.c). */
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,12 @@ static void curl_fault(const leat__attempt *attempt, CURLcode result, leat__faul
     leat__escape(shown, sizeof shown, text, strlen(text));
     leat__fault_set(fault, found->code, found->class, (int)result, "%s (curl %d: %s)", found->words, (int)result,
                     shown);
+}
+
+/* N40: with fewer connections there may be descriptors enough. */
+static bool is_short_of_descriptors(const leat__attempt *attempt, CURLcode result)
+{
+    return result == CURLE_COULDNT_CONNECT && (attempt->socket_errno == EMFILE || attempt->socket_errno == ENFILE);
 }
 
 static leat_code code_of_status(int status)
@@ -168,6 +175,9 @@ static outcome look(const leat__attempt *attempt, CURLcode result, leat__fault *
         if (result == CURLE_OUT_OF_MEMORY && attempt->reply.status) /* curl says so for a field over 100 KB */
             leat__fault_set(fault, LEAT_EHEADERS, LEAT__FAULT_FATAL, (int)result,
                             "a header field is too large (curl 27)");
+        else if (is_short_of_descriptors(attempt, result))
+            leat__fault_set(fault, LEAT_ESYSTEM, LEAT__FAULT_THROTTLE, attempt->socket_errno,
+                            "no descriptor for a connection is left (ulimit -n)");
         else if (result) curl_fault(attempt, result, fault);
         else leat__fault_set(fault, LEAT_EHEADERS, LEAT__FAULT_FATAL, 0, "the answer has no header");
         return WAS_FAILURE;
@@ -239,7 +249,8 @@ static void fail_or_repeat(leat__transfer *transfer, const leat__fault *fault, c
         return;
     }
     http->stats.retries++;
-    transfer->fresh = fault->system < 100; /* not an HTTP status: the next one on a connection of its own (P23, F11) */
+    /* not an HTTP status: the next one on a connection of its own (P23, F11), if there are descriptors for it (N40) */
+    transfer->fresh = fault->system < 100 && fault->class != LEAT__FAULT_THROTTLE;
     transfer->due_ns = leat__http_now(http) + delay;
     leat__redirect_forget(transfer);
     leat__transfer_move(transfer, LEAT__TRANSFER_DELAYED);

@@ -17,6 +17,7 @@
 typedef struct rows_state {
     leat__rows_options options;
     leat_batch *batch;      /* being given out */
+    bool too_small;         /* the ragged budget cannot hold what one batch needs */
     uint64_t step;          /* batches begun in this epoch */
     uint64_t samples;       /* given a row in this epoch */
 } rows_state;
@@ -37,8 +38,9 @@ static bool learn_schema(rows_state *state, leat__sample *sample)
     for (size_t i = 0; i < schema->count; i++) {
         leat__column *column = &schema->columns[i];
         if (column->known || !leat__schema_learn(column, sample, &sample->error)) continue;
-        sample->failed = sample->lost_object = true;
+        sample->failed = true;
         leat__error_at_stage(&sample->error, "decode");
+        if (sample->object->is_shard) sample->error.offset = sample->offset;
         return false;
     }
     return true;
@@ -89,6 +91,18 @@ static size_t ragged_bytes(const rows_state *state, const leat__sample *sample)
     return bytes;
 }
 
+/* True if the sample's ragged bytes have room, or never will: too_small says so then. What is decided here holds until the row is
+ * given: only the loop thread takes of the budget for rows. */
+static bool has_ragged_room(rows_state *state, const leat__sample *sample)
+{
+    size_t bytes = ragged_bytes(state, sample);
+    if (!bytes || leat__budget_fits(state->options.ragged_budget, bytes)) return true;
+    if (others_hold_room(state)) return false;
+    /* nobody else holds any now, but one may have gone between the two looks */
+    state->too_small = !leat__budget_fits(state->options.ragged_budget, bytes);
+    return true;
+}
+
 static bool takes_row(const rows_state *state, const leat__sample *sample)
 {
     return !sample->lost_object && !leat__flow_is_cut(state->options.flow, sample->epoch);
@@ -107,8 +121,7 @@ static bool rows_ready(leat__stage *stage, const leat__item *input)
             return false;
         }
     }
-    size_t bytes = ragged_bytes(state, sample);
-    return !bytes || leat__budget_fits(state->options.ragged_budget, bytes) || !others_hold_room(state);
+    return has_ragged_room(state, sample);
 }
 
 /* ---- rows ---- */
@@ -122,12 +135,13 @@ static leat__step pass(leat__op *op)
 
 static leat__step assign(leat__op *op, rows_state *state, leat__sample *sample)
 {
-    size_t bytes = ragged_bytes(state, sample);
-    if (bytes && !leat__budget_fits(state->options.ragged_budget, bytes))
+    if (state->too_small)
         return leat__op_fail(op, LEAT_ENOMEM, "the bytes fields of one batch need more than the %.1f MB that memory_limit leaves "
                              "them: lower batch_size or raise memory_limit", (double)state->options.ragged_budget->limit / 1e6);
     if (!leat__batch_assign(state->batch, sample, &sample->row)) return leat__op_fail(op, LEAT_ENOMEM, "no memory for a key");
     sample->batch = state->batch;
+    size_t bytes = ragged_bytes(state, sample);
+    if (bytes) leat__batch_reserve_ragged(state->batch, bytes);
     state->samples++;
     if (state->batch->assigned == state->options.schema->batch_size) {
         state->batch = NULL;
@@ -144,12 +158,9 @@ static leat__step rows_begin(leat__op *op)
     leat__sample *sample = (leat__sample *)op->input;
     if (leat__flow_is_cut(state->options.flow, sample->epoch)) return LEAT__DONE;
     if (sample->lost_object) return pass(op);
-    if (!leat__schema_is_known(state->options.schema)) {
-        if (sample->failed) {
-            sample->lost_object = true;
-            return pass(op);
-        }
-        if (!learn_schema(state, sample)) return pass(op);
+    bool first = !leat__schema_is_known(state->options.schema);
+    if (first) {
+        if (sample->failed || !learn_schema(state, sample)) return pass(op);
         if (check_room(state, &op->error)) return LEAT__FAILED;
     }
     if (!state->batch) {
@@ -157,6 +168,7 @@ static leat__step rows_begin(leat__op *op)
         state->batch = leat__batches_take(state->options.batches, sample->epoch, state->step, &no_memory);
     }
     if (!state->batch) return leat__op_fail(op, LEAT_ENOMEM, "no memory for a batch");
+    if (first) has_ragged_room(state, sample); /* it could not be asked before */
     return assign(op, state, sample);
 }
 

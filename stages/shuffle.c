@@ -4,8 +4,13 @@
  * Why so:  which samples form a window depends on the data and the settings alone, never on when they came, so the order is
  *          the same in every run. A window that would need more memory than its lane has ends early instead: a weaker
  *          shuffle, counted in the statistics, is better than a run that cannot go on.
+ * Weight:  what a sample keeps alive, at most, wherever the chunks' borders fall: a body that crosses one is a copy of its own
+ *          (rounded up by a quarter at most, buffer.c); one that does not keeps its whole chunk, which is shared with what
+ *          lies near it in the shard. So a small file between large ones that nobody wants weighs a chunk, and a
+ *          thousand samples of two bytes their thousand headers.
  * Threads: loop thread.
- * Invariants: count <= window; bytes is the sum over the window; samples that stand for objects are in `held`. */
+ * Invariants: count <= window; weight is the sum over the window; samples that stand for objects are in `held`, fewer than a
+ *          window, and none while the window is empty. */
 #include "stages/shuffle.h"
 
 #include <assert.h>
@@ -18,7 +23,9 @@ typedef struct shuffle_state {
     leat__shuffle_options options;
     leat__item **window;
     uint32_t count;
-    uint64_t bytes;
+    uint64_t weight;
+    const leat__object *object; /* of the sample before, and where it ended there */
+    uint64_t end;
     uint64_t epoch;     /* of the samples in the window */
     uint64_t number;    /* windows emitted in this epoch */
     leat__items held;   /* objects' ends: they follow the window */
@@ -62,7 +69,24 @@ static void emit_window(shuffle_state *state, leat__op *op)
     leat__item *item;
     while ((item = leat__items_take(&state->held))) leat__emit(op, item);
     state->count = 0;
-    state->bytes = 0;
+    state->weight = 0;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t weigh(const shuffle_state *state, const leat__sample *sample)
+{
+    uint64_t chunk = state->options.lane->chunk_bytes, small = 0;
+    for (size_t i = 0; i < sample->field_count; i++) {
+        size_t size = sample->fields[i].bytes.size; /* smaller ones lie in the sample, larger ones never in one chunk */
+        small += size > LEAT__INLINE_BYTES && size < chunk;
+    }
+    uint64_t span = sample->end > sample->offset ? sample->end - sample->offset : 0, gap = 2 * chunk;
+    if (sample->object == state->object && sample->offset >= state->end) gap = least(gap, sample->offset - state->end);
+    return sizeof *sample + sample->item.bytes / 4 * 5 + least(small * chunk, span + gap);
 }
 
 static leat__step shuffle_begin(leat__op *op)
@@ -73,14 +97,18 @@ static leat__step shuffle_begin(leat__op *op)
     op->input = NULL;
     if (sample->lost_object) {
         leat__items_append(&state->held, &sample->item);
+        if (!state->count || state->held.count >= options->window) emit_window(state, op);
         return LEAT__DONE;
     }
-    if (state->count && state->bytes + sample->item.bytes > options->window_bytes) {
+    uint64_t weight = weigh(state, sample);
+    if (state->count && state->weight + weight > options->window_bytes) {
         atomic_fetch_add_explicit(&options->lane->flow->windows_cut, 1, memory_order_relaxed);
         emit_window(state, op);
     }
     state->epoch = sample->epoch;
-    state->bytes += sample->item.bytes;
+    state->object = sample->object;
+    state->end = sample->end;
+    state->weight += weight;
     state->window[state->count++] = &sample->item;
     if (state->count == options->window) emit_window(state, op);
     return LEAT__DONE;

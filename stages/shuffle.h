@@ -10,7 +10,7 @@ typedef struct leat__shuffle_options {
     uint64_t number;        /* of the lane */
     uint64_t seed;
     uint32_t window;        /* samples, >= 2 */
-    uint64_t window_bytes;  /* a window ends early before the sample that would take it over this */
+    uint64_t window_bytes;  /* a window ends early before the sample that would take what it keeps in memory over this */
 } leat__shuffle_options;
 
 /* State of one lane's stage; concurrency 1. NULL if memory is short. */

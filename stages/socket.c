@@ -20,6 +20,7 @@
  *           has to
  *          block it (P17). */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -121,7 +122,10 @@ curl_socket_t leat__socket_open(void *user, curlsocktype purpose, struct curl_so
     (void)purpose;
     leat__attempt_resolved(attempt, true);
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
-    if (fd < 0) return CURL_SOCKET_BAD;
+    if (fd < 0) {
+        attempt->socket_errno = errno;
+        return CURL_SOCKET_BAD;
+    }
     leat__socket *known = socket_find(attempt->http, fd);
     if (known) {
         socket_drop(known); /* of a descriptor that is gone */

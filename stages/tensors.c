@@ -34,6 +34,12 @@ leat__batches *leat__batches_new(const leat__batches_options *options)
     return batches;
 }
 
+static void end_reserve(leat_batch *batch)
+{
+    if (batch->reserved) leat__budget_refund(batch->home->options.ragged_budget, batch->reserved);
+    batch->reserved = 0;
+}
+
 static void drop_contents(leat_batch *batch)
 {
     size_t ragged_count = batch->schema->ragged_count;
@@ -42,6 +48,7 @@ static void drop_contents(leat_batch *batch)
         leat__buffer_release(batch->joined[i]);
         batch->joined[i] = NULL;
     }
+    end_reserve(batch);
     batch->assigned = batch->arrived = batch->failed = batch->count = batch->missing = 0;
     batch->text_size = 0;
 }
@@ -275,14 +282,19 @@ void *leat__batch_row(const leat_batch *batch, size_t column, size_t row)
     return (uint8_t *)batch->tensors[column].data + row * batch->schema->columns[column].row_bytes;
 }
 
+void leat__batch_reserve_ragged(leat_batch *batch, size_t bytes)
+{
+    leat__budget_charge(batch->home->options.ragged_budget, bytes);
+    batch->reserved += bytes;
+}
+
 bool leat__batch_set_ragged(leat_batch *batch, size_t column, size_t row, const leat__bytes *bytes)
 {
     const leat__schema *schema = batch->schema;
     leat__bytes *place = &batch->ragged[row * schema->ragged_count + schema->columns[column].ragged];
     assert(schema->columns[column].kind == LEAT_FIELD_BYTES && !place->buffer);
     if (!bytes->size) return true;
-    const leat__batches_options *options = &batch->home->options;
-    leat__buffer *buffer = leat__buffer_new(options->arena, options->ragged_budget, bytes->size);
+    leat__buffer *buffer = leat__buffer_new(batch->home->options.arena, NULL, bytes->size); /* charged: it is reserved */
     if (!buffer) return false;
     memcpy(buffer->data, bytes->data, bytes->size);
     *place = (leat__bytes){.buffer = buffer, .data = buffer->data, .size = bytes->size};
@@ -387,5 +399,6 @@ bool leat__batch_finish(leat_batch *batch, bool substitute)
         if (!join_ragged(batch, column, tensor)) return false;
         tensor->shape[0] = (int64_t)tensor->bytes; /* 1-d: as many elements as bytes */
     }
+    end_reserve(batch);
     return true;
 }

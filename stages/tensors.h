@@ -71,6 +71,7 @@ struct leat_batch {
     leat__buffer **joined;  /* of each ragged column, once it is finished */
     /* the holder's */
     uint64_t epoch, step;
+    size_t reserved;        /* bytes charged for ragged rows */
     size_t assigned;        /* rows given to samples */
     size_t arrived;         /* of them, back from decoding */
     size_t failed;
@@ -87,7 +88,7 @@ typedef struct leat__batches_options {
     const leat__schema *schema;   /* borrows all, until on_free */
     leat__arena *arena;
     leat__budget *budget;         /* charged for blocks */
-    leat__budget *ragged_budget;  /* and for ragged bytes */
+    leat__budget *ragged_budget;  /* and for ragged bytes: reserved for the rows, then those of the joined columns */
     size_t max_batches;
     void (*on_free)(void *user);  /* when the last batch has come back after leat__batches_release */
     void *user;
@@ -126,6 +127,9 @@ bool leat__batch_assign(leat_batch *batch, const leat__sample *sample, size_t *r
 
 /* Where a row's bytes of a dense column lie. */
 void *leat__batch_row(const leat_batch *batch, size_t column, size_t row);
+
+/* Charges what the rows' bytes of ragged columns will take, before they are there; refunded when the batch is finished or back. */
+void leat__batch_reserve_ragged(leat_batch *batch, size_t bytes);
 
 /* Copies a row's bytes of a ragged column. False if memory is short. Thread: the row's worker. */
 bool leat__batch_set_ragged(leat_batch *batch, size_t column, size_t row, const leat__bytes *bytes);

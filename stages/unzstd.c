@@ -30,6 +30,7 @@ enum {
     MAGIC_SIZE = 4,
     BLOCK_HEAD = 64, /* before each block of libzstd's: keeps its alignment */
     LARGE = 64 << 10,
+    COMMON_WINDOW_LOG = 23, /* RFC 9659: what every reader should take; less is for want of memory */
     HEADER_MAX = 18, /* magic 4, descriptor 1, window 1, dictionary id 4, content size 8 */
 };
 
@@ -146,8 +147,10 @@ static leat_code refused(const leat__unzstd *unzstd, size_t result, leat_error *
     switch (number) {
     case ZSTD_error_frameParameter_windowTooLarge:
         return leat__fail(error, LEAT_ELIMIT, (int)number, "zstd: a window of %llu bytes, over the limit of %llu "
-                          "(pack with a window of at most that: zstd --long=%u at most, no --ultra)", window_of(unzstd),
-                          1ULL << unzstd->max_window_log, unzstd->max_window_log);
+                          "(%spack with at most that: zstd --long=%u at most, no --ultra)", window_of(unzstd),
+                          1ULL << unzstd->max_window_log,
+                          unzstd->max_window_log < COMMON_WINDOW_LOG ? "raise memory_limit, lower lanes, or " : "",
+                          unzstd->max_window_log);
     case ZSTD_error_dictionary_wrong:
         return leat__fail(error, LEAT_EUNSUPPORTED, (int)number, "zstd: packed with a dictionary (id %u), "
                           "which leat does not read", ZSTD_getDictID_fromFrame(unzstd->head, unzstd->head_size));

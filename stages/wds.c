@@ -147,6 +147,7 @@ leat_code leat__wds_add(leat__wds *wds, leat__bytes bytes, leat_error *error)
     assert(wds->sample && wds->field && !wds->sample->failed);
     const char *field = wds->field;
     wds->field = NULL;
+    wds->sample->end = wds->body_offset + bytes.size;
     if (leat__sample_add(wds->sample, field, wds->field_length, bytes, wds->body_offset)) return LEAT_OK;
     return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a field of a sample");
 }

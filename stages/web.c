@@ -4,11 +4,13 @@
  * Why so:  all that is hard about HTTP is in the client (http.h); here is only what the engine and it say to each other.
  * Threads: loop thread.
  * Latency: a buffer is handed on when it is full; a timer looks whether the next stage starves, and then hands on what a
- *          slow server has sent so far. */
+ *          slow server has sent so far (of a shard: of a file nothing can be used before its end). Such small pieces are gathered
+ *          in one buffer: a buffer for each would fill the lane's memory with emptiness. */
 #include "stages/web.h"
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "pipeline/failure.h"
 #include "pipeline/pipeline.h"
@@ -22,6 +24,8 @@ typedef struct web_state {
     leat__op *op;             /* the one under way, NULL: none */
     leat__transfer *transfer;
     uint64_t offset;
+    leat__buffer *gathered;   /* small pieces, the first `filled` bytes of it; NULL: none */
+    size_t filled;
 } web_state;
 
 void *leat__web_state_new(leat__lane *lane, leat__http *const *http)
@@ -61,17 +65,48 @@ static bool has_room(const web_state *state)
     return !leat__op_is_full(state->op) && leat__budget_fits(state->lane->budget, state->lane->chunk_bytes);
 }
 
+static bool is_unwanted(const web_state *state)
+{
+    return leat__lane_is_done_with(state->lane, state->ordinal, ((const leat__task *)state->op->input)->epoch);
+}
+
+/* Ends an object whose rest nobody wants, or for which memory is short. */
+static void break_off(web_state *state)
+{
+    leat__transfer_cancel(state->transfer);
+    bool failed = state->op->error.code || !emit_chunk(state, (leat__bytes){0}, true, NULL);
+    finish(state, failed ? LEAT__FAILED : LEAT__DONE);
+}
+
+/* A piece as a slice: of its own buffer (takes), or, if it fills less than half of that, next to others like it. */
+static leat__bytes slice_of(web_state *state, leat__buffer *buffer, size_t size)
+{
+    leat__bytes own = {.buffer = buffer, .data = buffer->data, .size = size};
+    size_t chunk = state->lane->chunk_bytes;
+    if (size >= buffer->capacity / 2 || size > chunk / 2) return own;
+    if (!state->gathered || chunk - state->filled < size) {
+        leat__buffer *fresh = leat__buffer_new(state->lane->arena, state->lane->budget, chunk);
+        if (!fresh) return own;
+        leat__buffer_release(state->gathered);
+        state->gathered = fresh;
+        state->filled = 0;
+    }
+    leat__bytes slice = {.buffer = leat__buffer_share(state->gathered), .data = state->gathered->data + state->filled, .size = size};
+    memcpy(state->gathered->data + state->filled, buffer->data, size);
+    state->filled += size;
+    leat__bytes_release(&own);
+    return slice;
+}
+
 static bool on_data(void *user, leat__buffer *buffer, size_t size)
 {
     web_state *state = user;
-    const leat__task *task = (const leat__task *)state->op->input;
     atomic_fetch_add_explicit(&state->lane->flow->bytes_read, size, memory_order_relaxed);
-    leat__bytes bytes = {.buffer = buffer, .data = buffer->data, .size = size};
-    bool unwanted = leat__lane_is_done_with(state->lane, state->ordinal, task->epoch);
+    leat__bytes bytes = slice_of(state, buffer, size);
+    bool unwanted = is_unwanted(state);
     if (unwanted) leat__bytes_release(&bytes);
-    if (!emit_chunk(state, bytes, unwanted, NULL) || unwanted) {
-        leat__transfer_cancel(state->transfer);
-        finish(state, state->op->error.code ? LEAT__FAILED : LEAT__DONE);
+    if (unwanted || !emit_chunk(state, bytes, false, NULL)) {
+        break_off(state);
         return true;
     }
     if (has_room(state)) return true;
@@ -121,7 +156,12 @@ static void web_room(leat__op *op)
 static void web_timer(leat__op *op)
 {
     web_state *state = leat__stage_state(op->stage);
-    if (leat__op_is_wanted(op)) leat__transfer_flush(state->transfer);
+    if (is_unwanted(state)) {
+        break_off(state);
+        return;
+    }
+    bool usable = ((const leat__task *)op->input)->object->is_shard;
+    if (usable && leat__op_is_wanted(op)) leat__transfer_flush(state->transfer);
     leat__op_after(op, LOOK_NS);
 }
 
@@ -133,6 +173,12 @@ static void web_cancel(leat__op *op)
     state->op = NULL;
 }
 
+static void web_destroy(void *argument)
+{
+    leat__buffer_release(((web_state *)argument)->gathered);
+    free(argument);
+}
+
 static bool web_ready(leat__stage *stage, const leat__item *input)
 {
     (void)input;
@@ -141,4 +187,4 @@ static bool web_ready(leat__stage *stage, const leat__item *input)
 }
 
 const leat__stage_type leat__web_type = {.name = "fetch", .begin = web_begin, .room = web_room, .timer = web_timer,
-                                         .cancel = web_cancel, .ready = web_ready, .destroy = free};
+                                         .cancel = web_cancel, .ready = web_ready, .destroy = web_destroy};

@@ -176,6 +176,16 @@ static uint8_t pattern(int64_t r, int64_t y, int64_t x, int64_t c)
     return (uint8_t)(r * 80 + y * 7 + x + c * 30);
 }
 
+/* IEEE 754 binary16 of a number between 2^-24 and 65504, or 0. */
+static uint16_t to_half(float value)
+{
+    int exponent;
+    float fraction = frexpf(fabsf(value), &exponent); /* in [0.5, 1) */
+    unsigned sign = value < 0 ? 0x8000 : 0;
+    if (value == 0 || exponent < -13) return (uint16_t)(sign | (unsigned)lrintf(ldexpf(fabsf(value), 24)));
+    return (uint16_t)(sign + (unsigned)(exponent + 14) * 1024 + (unsigned)lrintf((fraction * 2 - 1) * 1024));
+}
+
 /* Puts the pattern into a row as the loader would; alpha is opaque. */
 static void fill_row(leat_tensor *images, int64_t r, const float mean[3], const float std[3])
 {
@@ -186,7 +196,7 @@ static void fill_row(leat_tensor *images, int64_t r, const float mean[3], const 
         int64_t at = r * strides[0] + y * strides[chw ? 2 : 1] + x * strides[chw ? 3 : 2] + c * strides[chw ? 1 : 3];
         uint8_t value = c == 3 ? 255 : pattern(r, y, x, c);
         float normal = c == 3 ? 1 : ((float)value / 255 - mean[c]) / std[c];
-        _Float16 half = (_Float16)normal;
+        uint16_t half = to_half(normal);
         if (images->dtype == LEAT_UINT8) ((uint8_t *)images->data)[at] = value;
         else if (images->dtype == LEAT_FLOAT32) ((float *)images->data)[at] = normal;
         else memcpy((uint16_t *)images->data + at, &half, 2);

@@ -101,7 +101,8 @@ typedef struct leat_config {
     uint64_t epochs;          /* how many; 0: one after another without end. leat_next says LEAT_END after each */
     uint64_t limit;           /* samples an epoch, the first of its order; 0: all */
     uint32_t lanes;           /* shards read side by side; 1..256; 0: 16, at most the number of shards */
-    uint32_t shuffle_window;  /* samples of a lane that are permuted together; 1: none; 0: 64 */
+    uint32_t shuffle_window;  /* samples of a lane that are permuted together; 1: none; 0: 32.
+                                 A window that memory_limit cannot hold is cut (leat_stats.windows_cut) */
 
     /* ---- failures ---- */
     leat_on_error on_error;
@@ -112,7 +113,7 @@ typedef struct leat_config {
     uint32_t threads;         /* pool threads for decoding; 1..1024; 0: one for each CPU this process may use */
     uint32_t io_threads;      /* threads that wait for disks; 1..256; 0: 4 */
     uint32_t connections;     /* transfers at a time; 1..1024; 0: 32 */
-    uint32_t prefetch;        /* ready batches kept for the consumer; 1..64; 0: 2. Fewer where memory_limit says so */
+    uint32_t prefetch;        /* ready batches kept for the consumer; 1..16; 0: 2. Fewer where memory_limit says so */
 
     /* ---- limits on what strangers' data may ask for ---- */
     uint64_t max_image_pixels;  /* width * height of a file; 0: 100,000,000 */

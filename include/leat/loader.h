@@ -13,7 +13,8 @@
  *     leat_close(loader);
  *
  * A loader has threads of its own and no global state: any number of them live side by side. It never prints, exits,
- * installs signal handlers or reads the environment. In a forked child every call says LEAT_EFORKED. */
+ * installs signal handlers or reads the environment. In a forked child every call says LEAT_EFORKED (leat_fd: -1, leat_errors: 0);
+ * leat_close does nothing there, and a batch of the parent's is not to be released there. */
 #ifndef LEAT_LOADER_H
 #define LEAT_LOADER_H
 

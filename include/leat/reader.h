@@ -22,6 +22,10 @@ LEAT_API leat_code leat_reader_open(const leat_config *config, leat_reader **rea
  * memory_limit stop the reader, so release each before taking many more. Thread: any. Blocks: yes. */
 LEAT_API leat_code leat_reader_next(leat_reader *reader, leat_sample **sample, leat_error *error);
 
+/* The same, waiting at most timeout_ms (0: not at all); LEAT_AGAIN if nothing came. Thread: any. Blocks: so long. */
+LEAT_API leat_code leat_reader_next_timeout(leat_reader *reader, uint32_t timeout_ms, leat_sample **sample,
+                                            leat_error *error);
+
 /* Failures so far, as leat_errors. Thread: any. Blocks: no. */
 LEAT_API uint64_t leat_reader_errors(leat_reader *reader, leat_error *errors, size_t capacity);
 
