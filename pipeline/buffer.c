@@ -1,7 +1,8 @@
 /* buffer.c - reference-counted bytes out of a recycling arena.
  *
- * What:    size classes of four steps a doubling (4 KiB, 5, 6, 7, 8, 10 ...: at most a quarter is wasted), a free list each;
- *          memory from mmap, so that what is given back leaves the process at once and RSS follows the budget.
+ * What:    size classes of four steps a doubling (4 KiB, 5, 6, 7, 8, 10 ...: at most a quarter is wasted), a free list each, up
+ *          to 4 MiB; what is larger is mapped to the page and given back at once (batches have a pool of their own). Memory
+ *          from mmap, so that what is given back leaves the process at once and RSS follows the budget.
  * Why so:  malloc's thresholds move and its heaps keep what threads freed; a loader that promises a bound on memory has to
  *          know where its bytes are.
  * Threads: any; one mutex, held for a few instructions. Buffers keep the arena alive.
@@ -18,6 +19,7 @@ enum {
     STEPS = 4,         /* classes a doubling */
     CLASSES = (40 - SMALLEST_LOG) * STEPS,
     HUGE_BYTES = 4 << 20,
+    PAGE = 4096,
 };
 
 struct leat__arena {
@@ -116,7 +118,7 @@ static leat__buffer *buffer_map(leat__arena *arena, size_t size)
         free(buffer);
         return NULL;
     }
-    if (size >= HUGE_BYTES) madvise(data, size, MADV_HUGEPAGE); /* a hint: 512 times fewer page faults on a batch */
+    if (size > HUGE_BYTES) madvise(data, size, MADV_HUGEPAGE); /* a hint: 512 times fewer page faults on a batch */
     *buffer = (leat__buffer){.arena = arena, .capacity = size, .data = data};
     return buffer;
 }
@@ -126,8 +128,9 @@ leat__buffer *leat__buffer_new(leat__arena *arena, leat__budget *budget, size_t 
     if (capacity > (size_t)1 << 39) return NULL;
     size_t size, class = class_of(capacity, &size);
     assert(class < CLASSES && size >= capacity);
+    if (capacity > HUGE_BYTES) size = (capacity + PAGE - 1) & ~(size_t)(PAGE - 1);
     pthread_mutex_lock(&arena->lock);
-    leat__buffer *buffer = arena->free[class];
+    leat__buffer *buffer = capacity > HUGE_BYTES ? NULL : arena->free[class];
     if (buffer) {
         arena->free[class] = buffer->next;
         arena->kept -= buffer->capacity;
@@ -164,9 +167,10 @@ static void buffer_recycle(leat__buffer *buffer)
 {
     leat__arena *arena = buffer->arena;
     size_t size, class = class_of(buffer->capacity, &size);
-    assert(size == buffer->capacity);
+    assert(size == buffer->capacity || buffer->capacity > HUGE_BYTES);
     pthread_mutex_lock(&arena->lock);
-    bool keep = !arena->released && arena->kept + buffer->capacity <= arena->keep_limit;
+    bool keep = !arena->released && buffer->capacity <= HUGE_BYTES &&
+                arena->kept + buffer->capacity <= arena->keep_limit;
     if (keep) {
         buffer->next = arena->free[class];
         arena->free[class] = buffer;

@@ -180,7 +180,7 @@ void leat__op_end(leat__op *op, leat__step step)
 
 bool leat__op_is_full(const leat__op *op)
 {
-    return op->out.count > 0 || !leat__stage_has_room_behind(op->stage);
+    return op->out.count > 1 || !leat__stage_has_room_behind(op->stage);
 }
 
 void leat__op_want_room(leat__op *op)

@@ -127,7 +127,7 @@ leat__pipeline *leat__stage_pipeline(const leat__stage *stage); /* any thread */
 /* Emits a result (takes). In begin, job, flush, or for an op in LATER anywhere on the loop. */
 void leat__emit(leat__op *op, leat__item *item);
 
-/* For an op in LATER: true if what it emitted has not all been passed on, or the queue behind is full. */
+/* For an op in LATER: true if the queue behind is full, or has not even taken what was emitted before the last item. */
 bool leat__op_is_full(const leat__op *op);
 
 /* For an op in LATER: has type->room(op) called once it is not full and type->ready agrees. */

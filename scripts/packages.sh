@@ -1,10 +1,10 @@
-# packages.sh - installs the Debian packages a script of this folder needs. To be sourced by bash; Debian 12 or later.
+# packages.sh - installs the Debian packages that a script of this folder needs. To be sourced by bash; Debian 12.
 #
 #     install_packages NAME...     as root, or with sudo; says what it does; nothing if they are all there
 
-for_building=(gcc libc6-dev meson ninja-build pkg-config libuv1-dev libcurl4-openssl-dev libssl-dev libzstd-dev zlib1g-dev
-              libpng-dev libjpeg62-turbo-dev ca-certificates)
-for_testing=(check clang g++ binutils valgrind libc6-dbg nginx-light openssl zstd gzip tar curl python3 python3-numpy python3-pil)
+for_building=(gcc libc6-dev meson ninja-build pkg-config libuv1-dev libcurl4-openssl-dev libssl-dev libzstd-dev
+              zlib1g-dev libpng-dev libjpeg62-turbo-dev ca-certificates)
+for_testing=(check clang g++ binutils valgrind libc6-dbg nginx-light openssl zstd python3 python3-numpy python3-pil)
 
 missing_packages()
 {
@@ -42,5 +42,6 @@ install_packages()
     fi
     echo "Installing Debian packages${sudo:+ with sudo}: ${missing[*]}"
     $sudo apt-get -qq update
-    without_starting_servers $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends "${missing[@]}" >/dev/null
+    without_starting_servers $sudo env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq -y install --no-install-recommends "${missing[@]}" >/dev/null
 }

@@ -7,8 +7,8 @@
     tsan      gcc, asserts, ThreadSanitizer: the tests of the suite `concurrent`
     valgrind  the release build under valgrind: a few tests and the command
 
-All builds with warnings as errors. What is counted: Check's checks, unittest's tests, pillow_compare.py's cases; one for each
-other program (a corpus, a build, a run under valgrind). A step that cannot be run is a failure."""
+All builds with warnings as errors. What is counted: Check's checks, unittest's tests, pillow_compare.py's cases; one
+for each other program (a corpus, a build, a run under valgrind). A step that cannot be run is a failure."""
 import json
 import os
 import re
@@ -32,7 +32,7 @@ RUNS = {
                      'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}),
     'tsan': (8, ['concurrent'], {'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1', 'CK_FORK': 'no'}),
 }
-VALGRIND = ['valgrind', '-q', '--leak-check=full', '--show-leak-kinds=definite,possible', '--error-exitcode=99', '--exit-on-first-error=no']
+VALGRIND = ['valgrind', '-q', '--leak-check=full', '--error-exitcode=99']
 VALGRIND_RUNS = [
     ['tests/test_items'], ['tests/test_braces'], ['tests/test_pipeline'],
     ['cli/leat', 'bench', f'{ROOT}/examples/data/photos', '--image', '32', '--threads', '2', '--batch', '8', '--hash'],
@@ -56,9 +56,10 @@ class Tally:
 def count(output, good):
     """(passed, failed) of one program, from what it printed; one check if it prints no count."""
     passed = failed = 0
-    for checks, failures, errors in re.findall(r'^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)', output, re.MULTILINE):
-        failed += int(failures) + int(errors)
-        passed += int(checks) - int(failures) - int(errors)
+    for numbers in re.findall(r'^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)', output, re.MULTILINE):
+        checks, failures, errors = map(int, numbers)
+        failed += failures + errors
+        passed += checks - failures - errors
     for tests, verdict in re.findall(r'^Ran (\d+) tests? in .*\n\n(.*)', output, re.MULTILINE):
         wrong = sum(map(int, re.findall(r'(?:failures|errors|unexpected successes)=(\d+)', verdict)))
         skipped = sum(map(int, re.findall(r'(?:skipped|expected failures)=(\d+)', verdict)))
@@ -76,8 +77,8 @@ def count(output, good):
 
 
 def call(command, **more):
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors='replace', **more)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors='replace', **more)
     return done.returncode == 0, done.stdout
 
 
@@ -102,8 +103,7 @@ def run_suites(tally, name):
     command = ['meson', 'test', '-C', folder, '--no-rebuild', '--logbase', name, '-t', str(times)]
     for suite in suites:
         command += ['--suite', suite]
-    multiplied = {'CK_TIMEOUT_MULTIPLIER': str(times), 'LEAT_TIMES': str(times)}
-    _, said = call(command, env={**os.environ, **multiplied, **environment})
+    _, said = call(command, env={**os.environ, 'CK_TIMEOUT_MULTIPLIER': str(times), **environment})
     results = [json.loads(line) for line in open(log)] if os.path.exists(log) else []
     if not results:
         tally.add(f'{name}: meson test', 0, 1, 0, said)
@@ -121,7 +121,7 @@ def run_valgrind(tally):
         begin = time.time()
         command = [*VALGRIND, f'{BUILDS}/plain/{program}', *arguments]
         good, output = call(command, env=environment, cwd=f'{ROOT}/tests', timeout=600)
-        what = ' '.join([os.path.basename(program), *arguments[:1]]) if arguments[:1] == ['bench'] else os.path.basename(program)
+        what = f'{os.path.basename(program)} {arguments[0] if program == "cli/leat" else ""}'
         tally.add(f'valgrind: {what}', int(good), int(not good), time.time() - begin, output)
 
 

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Runs what README.md and docs/guide.md tell a reader to type, as written; and checks what the pages refer to.
 
-Every ```sh block is run by bash -eu in a copy of the tree, all of a page in order, and every ```c block with a file name in
-its first line is written to that file. LEAT_BUILD is installed under a folder of the test's, where pkg-config, the
-loader of shared libraries and PATH find it. A block that can't be run here is marked <!-- not run: why --> above it.
-scripts/test is not run out of itself."""
+Every ```sh block is run by bash -eu in a copy of the tree, all of a page in order; a ```c block whose first line names
+a file is written to that file. LEAT_BUILD is installed under a folder of the test's, where pkg-config, the loader of
+shared libraries and PATH find it. A block that can't be run here is marked <!-- not run: why --> above it. scripts/test
+is not run out of itself."""
 import os
 import re
 import shutil
@@ -14,7 +14,9 @@ import unittest
 
 BUILD = os.environ['LEAT_BUILD']
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BLOCK = re.compile(r'(?P<mark><!-- not run: [^\n]* -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$', re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r'(?P<mark><!-- not run: [^\n]* -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$',
+                   re.DOTALL | re.MULTILINE)
+NOT_COPIED = shutil.ignore_patterns('.git', 'build*', 'leat-quickstart*', '__pycache__')
 
 
 def read(name):
@@ -32,7 +34,8 @@ class Commands(unittest.TestCase):
         cls.home = tempfile.mkdtemp(prefix='leat-documents-')
         cls.addClassCleanup(shutil.rmtree, cls.home)
         stage = f'{cls.home}/stage'
-        subprocess.run(['/usr/bin/meson', 'install', '-C', BUILD, '--no-rebuild', '--destdir', stage], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(['/usr/bin/meson', 'install', '-C', BUILD, '--no-rebuild', '--destdir', stage], check=True,
+                       stdout=subprocess.DEVNULL)
         libdir = next(folder for folder, _, names in os.walk(stage) if 'libleat.a' in names)
         bindir = next(folder for folder, _, names in os.walk(stage) if 'leat' in names)
         cls.env = {**os.environ, 'PATH': f'{bindir}:{os.environ["PATH"]}', 'LD_LIBRARY_PATH': libdir, 'DESTDIR': stage,
@@ -40,7 +43,7 @@ class Commands(unittest.TestCase):
 
     def run_page(self, page):
         tree = f'{self.home}/{os.path.basename(page)}.tree'
-        shutil.copytree(ROOT, tree, symlinks=True, ignore=shutil.ignore_patterns('.git', 'build*', 'leat-quickstart*', '__pycache__'))
+        shutil.copytree(ROOT, tree, symlinks=True, ignore=NOT_COPIED)
         ran = 0
         for block in BLOCK.finditer(read(page)):
             text = block['text']
@@ -50,8 +53,8 @@ class Commands(unittest.TestCase):
             if block['kind'] != 'sh' or block['mark'] or text.strip() == 'scripts/test':
                 continue
             with self.subTest(page=page, commands=text):
-                done = subprocess.run(['bash', '-eu', '-c', text], cwd=tree, env=self.env, capture_output=True, text=True,
-                                      stdin=subprocess.DEVNULL, timeout=600)
+                done = subprocess.run(['bash', '-eu', '-c', text], cwd=tree, env=self.env, capture_output=True,
+                                      text=True, stdin=subprocess.DEVNULL, timeout=600)
                 self.assertEqual(done.returncode, 0, done.stdout[-3000:] + done.stderr[-3000:])
                 ran += 1
         return tree, ran

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Builds nothing, runs the example programs that the build has made, on folders and on shards. LEAT, LEAT_BUILD: as set by meson."""
+"""Runs the example programs that the build has made, on folders and on shards. LEAT, LEAT_BUILD: as meson sets them."""
 import os
 import re
 import shutil

@@ -557,7 +557,7 @@ START_TEST(chosen_values_have_no_zero_left)
     ck_assert_uint_eq(chosen.image.width, 224);
     ck_assert_int_eq(chosen.image.layout, LEAT_HWC);
     ck_assert_uint_eq(chosen.lanes, 3); /* no more than shards */
-    ck_assert_uint_eq(chosen.shuffle_window, 64);
+    ck_assert_uint_eq(chosen.shuffle_window, 32);
     ck_assert_uint_eq(chosen.max_errors, 100);
     ck_assert_uint_eq(chosen.memory_limit, 1 << 30);
     ck_assert_uint_ge(chosen.threads, 1);
@@ -758,7 +758,7 @@ static const refusal refusals[] = {
     {"threads is 1025: give a number from 1 to 1024, or 0 for the default", {ANY, .threads = 1025}},
     {"io_threads is 257: give a number from 1 to 256, or 0 for the default", {ANY, .io_threads = 257}},
     {"connections is 1025: give a number from 1 to 1024, or 0 for the default", {ANY, .connections = 1025}},
-    {"prefetch is 65: give a number from 1 to 64, or 0 for the default", {ANY, .prefetch = 65}},
+    {"prefetch is 17: give a number from 1 to 16, or 0 for the default", {ANY, .prefetch = 17}},
     {"retries is 101: give a number from 1 to 100, or 0 for the default", {ANY, .retries = 101}},
     {"redirects is 101: give a number from 1 to 100, or 0 for the default", {ANY, .redirects = 101}},
     {"epoch plus epochs overflows", {ANY, .epoch = UINT64_MAX, .epochs = 1}},

@@ -83,11 +83,11 @@ static leat_config hollow_config(uint64_t limit)
 /* Sample sizes x limits; four times as many bytes as the limit. */
 START_TEST(shards_of_large_and_small_samples)
 {
-    static const size_t small[] = {100}, large[] = {500000}, mixed[] = {10, 600000, 3000, 0, 65536, 1};
+    static const size_t small[] = {100}, large[] = {500000}, mixed[] = {10, 400000, 3000, 0, 65536, 1};
     static const struct {
         const size_t *sizes;
         size_t count, mean;
-    } kinds[] = {{small, 1, 100}, {large, 1, 500000}, {mixed, 6, 111424}};
+    } kinds[] = {{small, 1, 100}, {large, 1, 500000}, {mixed, 6, 78091}};
     uint64_t limit = limits[_i % 2];
     size_t mean = kinds[_i / 2].mean;
     unsigned samples = (unsigned)(4 * limit / 16 / mean);

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Tests of what other programs get: the headers, the installed library, pkg-config, the symbols. LEAT_BUILD: build folder."""
+"""Tests of what other programs get: headers, the installed library, pkg-config, symbols. LEAT_BUILD: the build."""
 import json
 import os
 import re
@@ -12,6 +12,7 @@ BUILD = os.environ['LEAT_BUILD']
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 HEADERS = sorted(os.listdir(f'{ROOT}/include/leat'))
 PHOTOS = f'{ROOT}/examples/data/photos'
+STRICT = ['-Wall', '-Wextra', '-Wpedantic', '-Werror']
 
 # written by pthread_once and never again: libcurl's initialization, the C locale, the line of leat_version()
 CONSTANT_AFTER_ONCE = {'global_result', 'once', 'c_locale', 'c_locale_once', 'line'}
@@ -32,8 +33,8 @@ class Headers(unittest.TestCase):
     def compile(self, compiler, standard, language):
         for name in HEADERS:
             with self.subTest(header=name):
-                done = subprocess.run([compiler, f'-std={standard}', '-Wall', '-Wextra', '-Wpedantic', '-Werror', '-fsyntax-only',
-                                       f'-I{ROOT}/include', '-x', language, '-'], input=f'#include <leat/{name}>\n' * 2 + 'int some;\n',
+                done = subprocess.run([compiler, f'-std={standard}', *STRICT, '-fsyntax-only', f'-I{ROOT}/include',
+                                       '-x', language, '-'], input=f'#include <leat/{name}>\n' * 2 + 'int some;\n',
                                       capture_output=True, text=True, timeout=60)
                 self.assertEqual((done.returncode, done.stderr), (0, ''))
 
@@ -96,7 +97,8 @@ class Installed(unittest.TestCase):
         self.assertIn('batch 0: 16 rows, 0 missing', done.stdout)
 
     def test_every_file_is_in_its_place(self):
-        self.assertEqual(set(self.files), {'leat', 'libleat.a', 'libleat.so', 'libleat.so.0', 'libleat.so.0.1.0', 'leat.pc', *HEADERS})
+        libraries = {'libleat.a', 'libleat.so', 'libleat.so.0', 'libleat.so.0.1.0'}
+        self.assertEqual(set(self.files), {'leat', 'leat.pc', *libraries, *HEADERS})
         for name in HEADERS:
             self.assertEqual(self.files[name], f'{self.prefix}/include/leat/{name}')
 
@@ -111,15 +113,16 @@ class Installed(unittest.TestCase):
 
     def test_a_program_with_the_shared_library(self):
         program = f'{self.home}/shared'
-        self.build('gcc', '-std=c11', '-Wall', '-Wextra', '-Werror', f'{ROOT}/examples/tensors.c', '-o', program,
+        self.build('gcc', '-std=c11', *STRICT, f'{ROOT}/examples/tensors.c', '-o', program,
                    *self.pkg_config('--cflags', '--libs'))
         self.assertEqual(self.needed(program) - {'libc.so.6'}, {'libleat.so.0'})
         self.check_runs(program)
 
     def test_a_program_with_the_static_library(self):
         program = f'{self.home}/static'
-        libs = ['-l:libleat.a' if flag == '-lleat' else flag for flag in self.pkg_config('--static', '--cflags', '--libs')]
-        self.build('gcc', '-std=c11', '-Wall', '-Wextra', '-Werror', f'{ROOT}/examples/tensors.c', '-o', program, *libs)
+        flags = self.pkg_config('--static', '--cflags', '--libs')
+        flags = ['-l:libleat.a' if flag == '-lleat' else flag for flag in flags]
+        self.build('gcc', '-std=c11', *STRICT, f'{ROOT}/examples/tensors.c', '-o', program, *flags)
         self.assertNotIn('libleat.so.0', self.needed(program))
         self.check_runs(program)
 
@@ -131,7 +134,7 @@ class Installed(unittest.TestCase):
                        '  leat_code code = leat_open(&config, &loader, &error);\n'
                        '  std::cout << leat_code_name(code) << "\\n"; leat_close(loader); }\n')
         program = f'{self.home}/cpp'
-        self.build('g++', '-std=c++11', '-Wall', '-Wextra', '-Wno-missing-field-initializers', '-Werror', source, '-o', program,
+        self.build('g++', '-std=c++11', *STRICT, '-Wno-missing-field-initializers', source, '-o', program,
                    *self.pkg_config('--cflags', '--libs'))
         self.assertEqual(run(program, env=self.env).stdout, 'invalid\n')
 
