@@ -5,6 +5,8 @@
  *          from mmap, so that what is given back leaves the process at once and RSS follows the budget.
  * Why so:  malloc's thresholds move and its heaps keep what threads freed; a loader that promises a bound on memory has to
  *          know where its bytes are.
+ *          No huge pages: on a virtual machine whose host has not backed them yet the first touch of 154 MB took 0.43 s with
+ *          them and 0.11 s without (then 0.01 and 0.06); rows are written once, in order, so little is lost.
  * Threads: any; one mutex, held for a few instructions. Buffers keep the arena alive.
  * Invariants: references >= 1 while held; kept <= keep_limit; live counts buffers handed out. */
 #include "pipeline/buffer.h"
@@ -18,7 +20,7 @@ enum {
     SMALLEST_LOG = 12, /* 4 KiB: a page, below that mmap wastes more than it gives */
     STEPS = 4,         /* classes a doubling */
     CLASSES = (40 - SMALLEST_LOG) * STEPS,
-    HUGE_BYTES = 4 << 20,
+    LARGEST_CLASS = 4 << 20,
     PAGE = 4096,
 };
 
@@ -118,7 +120,6 @@ static leat__buffer *buffer_map(leat__arena *arena, size_t size)
         free(buffer);
         return NULL;
     }
-    if (size > HUGE_BYTES) madvise(data, size, MADV_HUGEPAGE); /* a hint: 512 times fewer page faults on a batch */
     *buffer = (leat__buffer){.arena = arena, .capacity = size, .data = data};
     return buffer;
 }
@@ -128,9 +129,9 @@ leat__buffer *leat__buffer_new(leat__arena *arena, leat__budget *budget, size_t 
     if (capacity > (size_t)1 << 39) return NULL;
     size_t size, class = class_of(capacity, &size);
     assert(class < CLASSES && size >= capacity);
-    if (capacity > HUGE_BYTES) size = (capacity + PAGE - 1) & ~(size_t)(PAGE - 1);
+    if (capacity > LARGEST_CLASS) size = (capacity + PAGE - 1) & ~(size_t)(PAGE - 1);
     pthread_mutex_lock(&arena->lock);
-    leat__buffer *buffer = capacity > HUGE_BYTES ? NULL : arena->free[class];
+    leat__buffer *buffer = capacity > LARGEST_CLASS ? NULL : arena->free[class];
     if (buffer) {
         arena->free[class] = buffer->next;
         arena->kept -= buffer->capacity;
@@ -167,9 +168,9 @@ static void buffer_recycle(leat__buffer *buffer)
 {
     leat__arena *arena = buffer->arena;
     size_t size, class = class_of(buffer->capacity, &size);
-    assert(size == buffer->capacity || buffer->capacity > HUGE_BYTES);
+    assert(size == buffer->capacity || buffer->capacity > LARGEST_CLASS);
     pthread_mutex_lock(&arena->lock);
-    bool keep = !arena->released && buffer->capacity <= HUGE_BYTES &&
+    bool keep = !arena->released && buffer->capacity <= LARGEST_CLASS &&
                 arena->kept + buffer->capacity <= arena->keep_limit;
     if (keep) {
         buffer->next = arena->free[class];
