@@ -69,8 +69,8 @@ static double since(uint64_t begin_ns)
 static void update_total(bench_run *run)
 {
     bench_figures *total = &run->report->total;
-    leat_stats *stats = &run->report->stats;
-    leat_get_stats(run->loader, stats);
+    leat_statistics *stats = &run->report->stats;
+    leat_stats(run->loader, stats);
     total->seconds = since(run->begin_ns);
     total->cpu_seconds = cpu_seconds() - run->cpu_begin;
     total->peak_rss_bytes = peak_rss();

@@ -26,7 +26,7 @@ static void put_figures(cli_json *json, const bench_figures *figures)
     cli_json_count(json, "substituted", figures->substituted);
 }
 
-static void put_stages(cli_json *json, const leat_stats *stats)
+static void put_stages(cli_json *json, const leat_statistics *stats)
 {
     cli_json_list(json, "stages");
     for (size_t i = 0; i < stats->stage_count; i++) {

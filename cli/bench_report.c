@@ -37,7 +37,7 @@ double bench_steady_rate(const bench_figures *figures)
 static void print_figures(const bench_report *report)
 {
     const bench_figures *total = &report->total;
-    const leat_stats *stats = &report->stats;
+    const leat_statistics *stats = &report->stats;
     char a[16], b[16];
     printf("  samples   %" PRIu64 " in %" PRIu64 " batches, %zu epoch%s\n", total->samples, total->batches,
            report->epoch_count,
@@ -79,7 +79,7 @@ static void print_epochs(const bench_report *report)
     cli_table_print(&table, stdout);
 }
 
-static void print_stages(const leat_stats *stats)
+static void print_stages(const leat_statistics *stats)
 {
     cli_table table = {0};
     char size[16];
@@ -98,7 +98,7 @@ static void print_stages(const leat_stats *stats)
 
 void bench_verdict(const bench_report *report, char *out, size_t capacity)
 {
-    const leat_stats *stats = &report->stats;
+    const leat_statistics *stats = &report->stats;
     double elapsed = report->total.seconds, waited = report->total.consumer_wait_seconds;
     assert(stats->stage_count <= LEAT_MAX_STAGES);
     if (elapsed <= 0 || report->total.batches == 0 || stats->stage_count == 0) {

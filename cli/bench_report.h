@@ -24,7 +24,7 @@ typedef struct bench_report {
     leat_config chosen;           /* as it ran; its pointers are void */
     bench_figures total, *epochs;
     size_t epoch_count;
-    leat_stats stats;
+    leat_statistics stats;
     leat_error failures[BENCH_FAILURES];
     uint64_t failure_count;
     leat_error fatal;             /* code LEAT_OK: none */

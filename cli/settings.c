@@ -153,7 +153,7 @@ static const cli_option resource_options[] = {
     {.name = "threads", .value = "N", .kind = CLI_U32, .offset = CLI_AT(config.threads), .low = 1, .high = 1024,
      .what = "a number of threads", .help = "that decode (default: one for each CPU)"},
     {.name = "io-threads", .value = "N", .kind = CLI_U32, .offset = CLI_AT(config.io_threads), .low = 1, .high = 256,
-     .what = "a number of threads", .help = "that wait for disks (default 4)"},
+     .what = "a number of threads", .help = "that wait for disks (default: one for each CPU, 2 to 4)"},
 };
 const cli_group cli_resource_group = CLI_GROUP("Means", resource_options);
 

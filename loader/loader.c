@@ -184,7 +184,7 @@ int leat_fd(const leat_loader *loader)
     return leat__outlet_fd(loader->stream.outlet);
 }
 
-leat_code leat_get_stats(leat_loader *loader, leat_stats *stats)
+leat_code leat_stats(leat_loader *loader, leat_statistics *stats)
 {
     leat_code code = leat__stream_check_process(&loader->stream, NULL);
     if (code) return code;

@@ -55,6 +55,13 @@ static unsigned cpus(void)
     return n < 1 ? 1 : (unsigned)n;
 }
 
+/* Enough to keep a disk busy; more than cores only push the decoders off theirs when the data is cached. */
+static unsigned default_io_threads(void)
+{
+    unsigned n = cpus();
+    return n < 2 ? 2 : n > 4 ? 4 : n;
+}
+
 /* ---- choices ---- */
 
 static leat_code choose(uint32_t *value, uint32_t choice, uint32_t low, uint32_t high, const char *name, leat_error *error)
@@ -107,7 +114,7 @@ leat_code leat__plan_config(const leat_config *config, leat_config *chosen, leat
     if (!code) code = choose(&c->shuffle_window, 32, 1, 1u << 20, "shuffle_window", error);
     if (!code) code = choose(&c->lanes, 16, 1, 256, "lanes", error);
     if (!code) code = choose(&c->threads, cpus(), 1, 1024, "threads", error);
-    if (!code) code = choose(&c->io_threads, 4, 1, 256, "io_threads", error);
+    if (!code) code = choose(&c->io_threads, default_io_threads(), 1, 256, "io_threads", error);
     if (!code) code = choose(&c->connections, 32, 1, 1024, "connections", error);
     if (!code) code = choose(&c->prefetch, 2, 1, MAX_PREFETCH, "prefetch", error);
     if (!code) code = choose(&c->retries, 5, 1, 100, "retries", error);

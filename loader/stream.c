@@ -326,9 +326,9 @@ static void look_at_http(void *argument)
     leat__http_get_stats(call->stream->http, &call->stats);
 }
 
-void leat__stream_get_stats(leat__stream *stream, leat_stats *stats)
+void leat__stream_get_stats(leat__stream *stream, leat_statistics *stats)
 {
-    *stats = (leat_stats){0};
+    *stats = (leat_statistics){0};
     leat__outlet_stats outlet;
     leat__outlet_get_stats(stream->outlet, &outlet);
     stats->errors = leat__failures_get(&stream->failures, NULL, 0);

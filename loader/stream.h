@@ -58,6 +58,6 @@ void leat__stream_close(leat__stream *stream);
 leat_code leat__stream_check_process(const leat__stream *stream, leat_error *error);
 
 /* Fills in what the stream knows of the statistics. */
-void leat__stream_get_stats(leat__stream *stream, leat_stats *stats);
+void leat__stream_get_stats(leat__stream *stream, leat_statistics *stats);
 
 #endif

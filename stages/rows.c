@@ -71,10 +71,11 @@ static void tell_stuck(void *user, size_t delivered)
     state->options.stuck(state->options.user, &error);
 }
 
-/* True if other batches than the one being filled are on their way to the consumer or with it, so that room may come back. */
-static bool others_hold_room(rows_state *state)
+/* After a look for room that failed, before which `returns` was read: true if other batches than the one being filled are on their
+ * way to the consumer or with it, so that room may come back. */
+static bool others_hold_room(rows_state *state, uint64_t returns)
 {
-    return leat__batches_look(state->options.batches, state->batch != NULL, tell_stuck, state);
+    return leat__batches_look(state->options.batches, state->batch != NULL, returns, tell_stuck, state);
 }
 
 /* The bytes a sample brings to ragged columns, in pages as its buffers are. The budget keeps as much again for the joined
@@ -95,9 +96,10 @@ static size_t ragged_bytes(const rows_state *state, const leat__sample *sample)
  * given: only the loop thread takes of the budget for rows. */
 static bool has_ragged_room(rows_state *state, const leat__sample *sample)
 {
+    uint64_t returns = leat__batches_returns(state->options.batches);
     size_t bytes = ragged_bytes(state, sample);
     if (!bytes || leat__budget_fits(state->options.ragged_budget, bytes)) return true;
-    if (others_hold_room(state)) return false;
+    if (others_hold_room(state, returns)) return false;
     /* nobody else holds any now, but one may have gone between the two looks */
     state->too_small = !leat__budget_fits(state->options.ragged_budget, bytes);
     return true;
@@ -115,9 +117,10 @@ static bool rows_ready(leat__stage *stage, const leat__item *input)
     if (!takes_row(state, sample) || !leat__schema_is_known(state->options.schema)) return true;
     if (!state->batch) {
         bool no_memory;
+        uint64_t returns = leat__batches_returns(state->options.batches);
         state->batch = leat__batches_take(state->options.batches, sample->epoch, state->step, &no_memory);
         if (!state->batch && !no_memory) {
-            others_hold_room(state);
+            others_hold_room(state, returns);
             return false;
         }
     }

@@ -22,6 +22,8 @@ struct leat__batches {
     bool released;
     void (*wake)(void *user);
     void *wake_user;
+    /* atomic; changed under the lock */
+    _Atomic uint64_t returns;
 };
 
 leat__batches *leat__batches_new(const leat__batches_options *options)
@@ -108,6 +110,7 @@ static void put_back_locked(leat__batches *batches, leat_batch *batch)
     assert(batches->taken > 0 && batch->place != LEAT__BATCH_FREE);
     batches->taken--;
     if (batch->place == LEAT__BATCH_DELIVERED) batches->delivered--;
+    atomic_fetch_add(&batches->returns, 1);
     batch->place = LEAT__BATCH_FREE;
     batch->next = batches->free;
     batches->free = batch;
@@ -243,13 +246,20 @@ void leat__batch_deliver(leat_batch *batch)
     pthread_mutex_unlock(&batches->lock);
 }
 
-bool leat__batches_look(leat__batches *batches, size_t ours, void (*stuck)(void *user, size_t delivered), void *user)
+uint64_t leat__batches_returns(const leat__batches *batches)
+{
+    return atomic_load(&batches->returns);
+}
+
+bool leat__batches_look(leat__batches *batches, size_t ours, uint64_t returns, void (*stuck)(void *user, size_t delivered),
+                        void *user)
 {
     pthread_mutex_lock(&batches->lock);
     assert(ours <= batches->taken - batches->delivered);
     batches->wanted = true;
     bool others = batches->taken > ours;
-    if (others && batches->taken - ours == batches->delivered) stuck(user, batches->delivered);
+    bool held = batches->taken - ours == batches->delivered && returns == atomic_load(&batches->returns);
+    if (others && held) stuck(user, batches->delivered);
     pthread_mutex_unlock(&batches->lock);
     return others;
 }

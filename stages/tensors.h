@@ -115,10 +115,14 @@ leat_batch *leat__batches_take(leat__batches *batches, uint64_t epoch, uint64_t 
 /* Books that the consumer has got a batch. */
 void leat__batch_deliver(leat_batch *batch);
 
-/* Looks whether anything but the consumer can give a batch back: if every batch but `ours` of them is in its hands, calls
- * stuck(user, delivered) under the pool's lock, so that a release can only come after it. Returns true if there are others than
- * ours at all. Asks for a wake, as take does. */
-bool leat__batches_look(leat__batches *batches, size_t ours, void (*stuck)(void *user, size_t delivered), void *user);
+/* How often batches have come back so far. Read it before trying to take one, or to find room. */
+uint64_t leat__batches_returns(const leat__batches *batches);
+
+/* After a try that failed: looks whether anything but the consumer can give a batch back. If every batch but `ours` of them is in
+ * its hands and none has come back since `returns` was read, calls stuck(user, delivered) under the pool's lock, so that a release
+ * can only come after it. Returns true if there are others than ours at all. Asks for a wake, as take does. */
+bool leat__batches_look(leat__batches *batches, size_t ours, uint64_t returns, void (*stuck)(void *user, size_t delivered),
+                        void *user);
 
 /* ---- rows ---- */
 

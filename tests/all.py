@@ -28,7 +28,7 @@ OPTIONS = {
 RUNS = {
     'plain': (1, [], {'LEAT_SLOW_TESTS': '1'}),
     'clang': (1, ['unit'], {}),
-    'asan': (4, [], {'ASAN_OPTIONS': 'detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1',
+    'asan': (4, [], {'ASAN_OPTIONS': 'detect_leaks=1:detect_stack_use_after_return=1',
                      'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}),
     'tsan': (8, ['concurrent'], {'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1', 'CK_FORK': 'no'}),
 }

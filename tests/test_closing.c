@@ -182,8 +182,8 @@ START_TEST(before_the_first_batch)
     leat_loader *loader = open_loader(&config);
     leat_batch *batch;
     ck_assert_int_eq(leat_try_next(loader, &batch, NULL), LEAT_AGAIN);
-    leat_stats stats = {0};
-    while (!stats.bytes_read) ck_assert_int_eq(leat_get_stats(loader, &stats), LEAT_OK);
+    leat_statistics stats = {0};
+    while (!stats.bytes_read) ck_assert_int_eq(leat_stats(loader, &stats), LEAT_OK);
     close_quickly(loader, counts);
 }
 END_TEST
@@ -191,13 +191,13 @@ END_TEST
 /* Until nothing moves any more: nobody reads. */
 static void wait_until_full(leat_loader *loader)
 {
-    leat_stats stats = {0};
+    leat_statistics stats = {0};
     uint64_t last = 0;
     int still = 0;
     double deadline = seconds_now() + 30;
     while (still < 10 && seconds_now() < deadline) {
         poll(NULL, 0, 10);
-        ck_assert_int_eq(leat_get_stats(loader, &stats), LEAT_OK);
+        ck_assert_int_eq(leat_stats(loader, &stats), LEAT_OK);
         uint64_t moved = stats.bytes_read;
         for (size_t i = 0; i < stats.stage_count; i++) moved += stats.stages[i].items;
         still = moved == last && stats.first_batch_ns ? still + 1 : 0;
@@ -213,8 +213,8 @@ START_TEST(with_everything_full)
     before counts = count_before();
     leat_loader *loader = open_loader(&config);
     wait_until_full(loader);
-    leat_stats stats;
-    ck_assert_int_eq(leat_get_stats(loader, &stats), LEAT_OK);
+    leat_statistics stats;
+    ck_assert_int_eq(leat_stats(loader, &stats), LEAT_OK);
     ck_assert_uint_le(stats.memory_peak, stats.memory_limit);
     close_quickly(loader, counts);
 }
@@ -318,10 +318,10 @@ START_TEST(while_it_waits_to_try_again)
     config.retries = 100;
     before counts = count_before();
     leat_loader *loader = open_loader(&config);
-    leat_stats stats = {0};
+    leat_statistics stats = {0};
     leat_batch *batch;
     ck_assert_int_eq(leat_next_timeout(loader, 200, &batch, NULL), LEAT_AGAIN);
-    ck_assert_int_eq(leat_get_stats(loader, &stats), LEAT_OK);
+    ck_assert_int_eq(leat_stats(loader, &stats), LEAT_OK);
     close_quickly(loader, counts);
 }
 END_TEST
@@ -418,7 +418,7 @@ static int child_calls(leat_loader *loader)
 {
     leat_batch *batch;
     leat_error error, listed[1];
-    leat_stats stats;
+    leat_statistics stats;
     char expected[200];
     if (leat_next(loader, &batch, &error) != LEAT_EFORKED || batch) return 1;
     snprintf(expected, sizeof expected, "this loader belongs to process %ld, its threads are not in this one (%ld): open a loader "
@@ -426,7 +426,7 @@ static int child_calls(leat_loader *loader)
     if (strcmp(error.message, expected) != 0) return 2;
     if (leat_next_timeout(loader, 1000, &batch, &error) != LEAT_EFORKED) return 3;
     if (leat_try_next(loader, &batch, NULL) != LEAT_EFORKED) return 4;
-    if (leat_get_stats(loader, &stats) != LEAT_EFORKED) return 5;
+    if (leat_stats(loader, &stats) != LEAT_EFORKED) return 5;
     if (leat_errors(loader, listed, 1) != 0) return 6;
     if (leat_fd(loader) != -1) return 7;
     leat_close(loader);

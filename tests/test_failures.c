@@ -23,7 +23,7 @@ typedef struct run {
     uint64_t failed;
     leat_code code;
     leat_error error; /* why it stopped */
-    leat_stats stats;
+    leat_statistics stats;
 } run;
 
 static void run_loader(const leat_config *config, run *r)
@@ -32,7 +32,7 @@ static void run_loader(const leat_config *config, run *r)
     leat_loader *loader = open_loader(config);
     r->code = see_epoch(loader, &r->seen, &r->error);
     r->failed = leat_errors(loader, r->errors, SAMPLES);
-    ck_assert_int_eq(leat_get_stats(loader, &r->stats), LEAT_OK);
+    ck_assert_int_eq(leat_stats(loader, &r->stats), LEAT_OK);
     ck_assert_uint_eq(r->stats.errors, r->failed);
     ck_assert_uint_eq(r->stats.samples, r->seen.count - r->seen.substituted);
     leat_batch *batch;

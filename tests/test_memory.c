@@ -51,8 +51,8 @@ static void measure(const leat_config *config, measured *m)
         if (leat_batch_step(batch) < 3) poll(NULL, 0, 150); /* the trainer is slow: everything fills up meanwhile */
         leat_release(batch);
     }
-    leat_stats stats;
-    ck_assert_int_eq(leat_get_stats(loader, &stats), LEAT_OK);
+    leat_statistics stats;
+    ck_assert_int_eq(leat_stats(loader, &stats), LEAT_OK);
     m->peak = stats.memory_peak;
     m->failed = stats.errors;
     m->rss_growth = peak_rss_bytes() - before;
@@ -182,8 +182,8 @@ START_TEST(a_sample_over_its_lane_s_share_is_refused)
              "41943040 bytes, over max_sample_bytes, or what memory_limit 67.1 MB leaves each of 2 lanes (%llu); skipped (1 of at most "
              "100)", at("train-000000.tar"), (unsigned long long)chosen.max_sample_bytes);
     ck_assert_str_eq(errors[0].message, expected);
-    leat_stats stats;
-    ck_assert_int_eq(leat_get_stats(loader, &stats), LEAT_OK);
+    leat_statistics stats;
+    ck_assert_int_eq(leat_stats(loader, &stats), LEAT_OK);
     ck_assert_uint_le(stats.memory_peak, 64 * MIB);
     epoch_free(&seen);
     leat_close(loader);
@@ -241,8 +241,8 @@ START_TEST(windows_are_cut_rather_than_overfull)
     epoch_seen seen = {0};
     ck_assert_int_eq(see_epoch(loader, &seen, &error), LEAT_END);
     ck_assert_uint_eq(seen.count, 320);
-    leat_stats stats;
-    ck_assert_int_eq(leat_get_stats(loader, &stats), LEAT_OK);
+    leat_statistics stats;
+    ck_assert_int_eq(leat_stats(loader, &stats), LEAT_OK);
     ck_assert_uint_gt(stats.windows_cut, 0);
     ck_assert_uint_le(stats.memory_peak, 64 * MIB);
     epoch_free(&seen);
@@ -261,11 +261,11 @@ START_TEST(a_consumer_that_never_reads)
     leat_loader *loader;
     leat_error error;
     ck_leat(leat_open(&config, &loader, &error));
-    leat_stats stats = {0};
+    leat_statistics stats = {0};
     uint64_t last = 1;
     for (int still = 0; still < 10; last = stats.bytes_read) {
         poll(NULL, 0, 20);
-        ck_assert_int_eq(leat_get_stats(loader, &stats), LEAT_OK);
+        ck_assert_int_eq(leat_stats(loader, &stats), LEAT_OK);
         still = stats.bytes_read == last ? still + 1 : 0;
     }
     ck_assert_uint_gt(stats.bytes_read, 4 * MIB);

@@ -129,8 +129,8 @@ static void expect_rows_in(const leat_config *config, const leat__env *env, size
     leat_code code = take_all(loader, &rows, &error);
     ck_assert_msg(code == LEAT_END, "%s: %s", leat_code_name(code), error.message);
     ck_assert_uint_eq(rows, wanted);
-    leat_stats stats;
-    ck_assert_int_eq(leat_get_stats(loader, &stats), LEAT_OK);
+    leat_statistics stats;
+    ck_assert_int_eq(leat_stats(loader, &stats), LEAT_OK);
     ck_assert_uint_le(stats.memory_peak, stats.memory_limit);
     leat_close(loader);
 }
@@ -201,8 +201,8 @@ START_TEST(test_max_errors_is_only_seen_at_the_end_of_the_epoch)
     size_t rows;
     ck_assert_int_eq(leat_open(&config, &loader, &error), LEAT_OK);
     ck_assert_int_eq(take_all(loader, &rows, &error), LEAT_ETOOMANY);
-    leat_stats stats;
-    leat_get_stats(loader, &stats);
+    leat_statistics stats;
+    leat_stats(loader, &stats);
     for (size_t i = 0; i < stats.stage_count; i++)
         if (strcmp(stats.stages[i].name, "fetch") == 0) ck_assert_uint_lt(stats.stages[i].items, 1000);
     leat_close(loader);

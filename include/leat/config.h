@@ -102,7 +102,7 @@ typedef struct leat_config {
     uint64_t limit;           /* samples an epoch, the first of its order; 0: all */
     uint32_t lanes;           /* shards read side by side; 1..256; 0: 16, at most the number of shards */
     uint32_t shuffle_window;  /* samples of a lane that are permuted together; 1: none; 0: 32.
-                                 A window that memory_limit cannot hold is cut (leat_stats.windows_cut) */
+                                 A window that memory_limit cannot hold is cut (leat_statistics.windows_cut) */
 
     /* ---- failures ---- */
     leat_on_error on_error;
@@ -111,7 +111,7 @@ typedef struct leat_config {
     /* ---- resources ---- */
     uint64_t memory_limit;    /* bytes for everything in flight, batches included; 0: 1 GiB; at least 32 MiB */
     uint32_t threads;         /* pool threads for decoding; 1..1024; 0: one for each CPU this process may use */
-    uint32_t io_threads;      /* threads that wait for disks; 1..256; 0: 4 */
+    uint32_t io_threads;      /* threads that wait for disks; 1..256; 0: one a CPU, 2 to 4 */
     uint32_t connections;     /* transfers at a time; 1..1024; 0: 32 */
     uint32_t prefetch;        /* ready batches kept for the consumer; 1..16; 0: 2. Fewer where memory_limit says so */
 

@@ -55,7 +55,7 @@ LEAT_API leat_code leat_try_next(leat_loader *loader, leat_batch **batch, leat_e
 LEAT_API int leat_fd(const leat_loader *loader);
 
 /* Fills *stats with the counts since leat_open. Thread: any. Blocks: a moment, for the loop thread to answer. */
-LEAT_API leat_code leat_get_stats(leat_loader *loader, leat_stats *stats);
+LEAT_API leat_code leat_stats(leat_loader *loader, leat_statistics *stats);
 
 /* Copies the first `capacity` failures, in the order of the data, to errors[]; returns how many happened in all (the
  * first LEAT_ERRORS_KEPT are kept). errors may be NULL when capacity is 0. Thread: any. Blocks: no. */

@@ -26,7 +26,7 @@ typedef struct leat_stage_stats {
     uint64_t queue_depth_max;
 } leat_stage_stats;
 
-typedef struct leat_stats {
+typedef struct leat_statistics {
     uint64_t samples;          /* delivered to the consumer; a substituted row counts as an error, not as a sample */
     uint64_t batches;          /* delivered */
     uint64_t epochs;           /* ended */
@@ -43,7 +43,7 @@ typedef struct leat_stats {
     uint64_t memory_peak;      /* and at most so far */
     size_t stage_count;
     leat_stage_stats stages[LEAT_MAX_STAGES]; /* in the order of the data's way */
-} leat_stats;
+} leat_statistics;
 
 #ifdef __cplusplus
 }
