@@ -246,9 +246,9 @@ static leat_code build_merge(leat__stream *stream, leat__stage **lasts, leat_err
         .state = leat__merge_state_new(config->lanes, takes_whole_objects(stream)),
         .inboxes = config->lanes,
         .concurrency = 1,
-        /* a window that leaves and the one that follows it, whose bytes the lane's budget bounds; without windows, what
+        /* the window that leaves (the one that follows it comes when it has room: more would only be colder); without windows, what
          * one would hold */
-        .queue_items = config->shuffle_window > 1 ? 2 * (size_t)config->shuffle_window + 2 : shards ? SAMPLES : LOOSE_READY,
+        .queue_items = config->shuffle_window > 1 ? (size_t)config->shuffle_window + 2 : shards ? SAMPLES : LOOSE_READY,
         .queue_bytes = config->shuffle_window > 1 ? SIZE_MAX : shards ? stream->plan.window_bytes : stream->plan.queue_bytes,
     };
     leat__stage *merge = options.state ? leat__stage_new(stream->pipeline, &leat__merge_type, &options) : NULL;
