@@ -68,7 +68,8 @@ static void print_epochs(const bench_report *report)
 {
     cli_table table = {0};
     cli_table_row(&table, "epoch|samples|batches|samples/s|seconds|cpu s|waited s|errors");
-    for (size_t i = 0; i < report->epoch_count && i < CLI_TABLE_ROWS - 1; i++) {
+    size_t shown = report->epoch_count < CLI_TABLE_ROWS - 1 ? report->epoch_count : CLI_TABLE_ROWS - 1;
+    for (size_t i = 0; i < shown; i++) {
         const bench_figures *epoch = &report->epochs[i];
         cli_table_row(&table, "%" PRIu64 "|%" PRIu64 "|%" PRIu64 "|%.1f|%.3f|%.3f|%.3f|%" PRIu64,
                       report->chosen.epoch + i,
@@ -77,6 +78,7 @@ static void print_epochs(const bench_report *report)
     }
     putchar('\n');
     cli_table_print(&table, stdout);
+    if (shown < report->epoch_count) printf("  and %zu more, which --json lists\n", report->epoch_count - shown);
 }
 
 static void print_stages(const leat_statistics *stats)
