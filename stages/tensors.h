@@ -63,6 +63,8 @@ struct leat_batch {
     leat__item item;
     /* fixed after creation */
     leat__batches *home;
+    leat__arena *arena;     /* the home's */
+    leat__budget *ragged_budget;
     const leat__schema *schema;
     leat__buffer *block;
     leat_tensor *tensors;   /* of each column */
@@ -144,5 +146,8 @@ bool leat__batch_has_work(const leat_batch *batch);
 /* Finishes it: failed rows are filled from a neighbour (substitute) or closed up, ragged columns joined, shapes set. False if
  * memory is short. Thread: whoever holds the batch. */
 bool leat__batch_finish(leat_batch *batch, bool substitute);
+
+/* Gives back what was reserved for ragged bytes and not yet given back: its rows are joined, or dropped. */
+void leat__batch_end_reserve(leat_batch *batch);
 
 #endif
