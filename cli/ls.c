@@ -126,11 +126,9 @@ static leat_code list(const cli_settings *settings, leat_reader *reader, leat_er
     ls_shard shard = {0};
     leat_sample *sample;
     leat_code code = LEAT_OK;
-    uint64_t left = settings->config.limit ? settings->config.limit : UINT64_MAX;
-    while (!code && left > 0 && !cli_signal() && !cli_output_broken()) {
+    while (!code && !cli_signal() && !cli_output_broken()) {
         code = next_sample(reader, &sample, error);
         if (code) break;
-        left--;
         if (settings->shards) code = add_to_shard(&shard, sample, settings->json) ? LEAT_OK : LEAT_ENOMEM;
         else if (settings->json) print_sample_json(reader, sample);
         else print_sample(sample);

@@ -248,8 +248,3 @@ void leat__stage_mark(leat__stage *stage)
     else pipeline->dirty = stage;
     pipeline->last_dirty = stage;
 }
-
-void leat__stage_poke(leat__stage *stage)
-{
-    leat__stage_mark(stage);
-}

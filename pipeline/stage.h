@@ -90,7 +90,7 @@ typedef struct leat__stage_type {
     /* Loop thread: an op in LATER is to end: drop everything; it is over on return. Required with LATER. */
     void (*cancel)(leat__op *op);
     /* Loop thread: may this item begin (or, after MORE, go on) now? input NULL: a stage without inbox. Asked again after
-     * leat__stage_poke. NULL: always. */
+     * leat__pipeline_wake. NULL: always. */
     bool (*ready)(leat__stage *stage, const leat__item *input);
     /* Loop thread: which inbox to take from next (LEAT__NO_INBOX: wait), among those for which leat__stage_can_take or that
      * wait for items. NULL: inbox 0. */
@@ -144,9 +144,6 @@ void leat__op_after(leat__op *op, uint64_t ns);
 
 /* An op's error, from begin or job: fills op->error as leat__fail does and returns LEAT__FAILED. */
 leat__step leat__op_fail(leat__op *op, leat_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-/* Has the stage look again: something that `ready` or `select` depends on has changed. */
-void leat__stage_poke(leat__stage *stage);
 
 /* For select: inbox i has an item that is no marker; has neither item nor end nor marker, so that one may still come. */
 bool leat__stage_can_take(const leat__stage *stage, unsigned i);
