@@ -2,8 +2,10 @@
  *
  * What:    a state machine over 512-byte blocks and bodies. It gives each file to wds.c, which makes samples.
  * Why so:  push, not pull, so that an archive is read as its bytes arrive, on whatever worker has the next chunk. A
- *          body that lies in one chunk is a slice of it; only one that crosses chunks is copied, into a buffer made
- *          when its first byte is there, of the size its header says: wds.c has checked that against the limit before.
+ *          body that lies in one buffer is a slice of it, also where the buffer comes in several chunks, one behind the
+ *          other (expand.c fills its buffers so). Only one that goes on in another buffer is copied, when that one
+ *          comes, into a buffer of the size its header says: wds.c has checked that against the limit before. Until
+ *          then its beginning keeps the chunk it lies in, which the sample may do anyway (plan.c).
  *
  *     BLOCK --file--> BODY --+--> SKIP --> BLOCK      SKIP: padding, and what nobody wants
  *       | --x g L---> TEXT --+                        SPARSE: extension blocks of an old sparse file
@@ -15,8 +17,8 @@
  *          that what follows isn't lost in silence. One alone at the end of the stream is fine.
  * Threads: a leat__tar has one holder at a time; nothing here blocks.
  * Invariants (tar_check):
- *   (1) block_size < 512 between calls            (2) body exists only in BODY, with body_size < its capacity
- *   (3) entry_offset <= header_offset <= position
+ *   (1) block_size < 512 between calls            (2) body has bytes only in BODY
+ *   (3) entry_offset <= header_offset <= position (4) gathered implies that body.buffer has room for the rest
  * Not here: a block's fields (tarhead.c), extended headers (tarext.c, pax.c), keys and samples (wds.c). */
 #include "stages/tar.h"
 
@@ -51,8 +53,8 @@ struct leat__tar {
     uint8_t block[LEAT__TAR_BLOCK];
     leat__tarext ext;
     /* BODY: a body that crosses chunks */
-    leat__buffer *body;
-    size_t body_size;
+    leat__bytes body;         /* what is there of it: where it came, or gathered */
+    bool gathered;            /* in a buffer of our own, of the whole body's size */
 };
 
 /* The bytes being fed, and how far they are used. */
@@ -65,7 +67,8 @@ typedef struct feed {
 static void tar_check(const leat__tar *tar)
 {
     assert(tar->block_size < LEAT__TAR_BLOCK);
-    assert(!tar->body || (tar->state == BODY && tar->body_size < tar->body->capacity));
+    assert(tar->body.size == 0 || tar->state == BODY);
+    assert(!tar->gathered || tar->remaining <= tar->body.buffer->capacity - tar->body.size);
     assert(tar->entry_offset <= tar->header_offset && tar->header_offset <= tar->position);
     (void)tar;
 }
@@ -88,9 +91,8 @@ leat__tar *leat__tar_new(const leat__tar_options *options)
 /* Forgets a half-read entry. */
 static void entry_clear(leat__tar *tar)
 {
-    leat__buffer_release(tar->body);
-    tar->body = NULL;
-    tar->body_size = 0;
+    leat__bytes_release(&tar->body);
+    tar->gathered = false;
     tar->pending = false;
     leat__tarext_next_entry(&tar->ext);
 }
@@ -196,35 +198,47 @@ static leat_code text_open(leat__tar *tar, feed *f)
 
 /* ---- bodies ---- */
 
-static leat_code body_done(leat__tar *tar, leat__bytes bytes, leat_error *error)
+static leat_code body_done(leat__tar *tar, leat_error *error)
 {
-    tar->body = NULL; /* now the sample's, if it was one */
+    leat__bytes bytes = tar->body;
+    tar->body = (leat__bytes){ 0 };
     leat_code code = leat__wds_add(&tar->wds, bytes, error);
     entry_done(tar, tar->padding);
     return code;
 }
 
+/* Moves what is there of the body into a buffer for all of it. */
+static leat_code body_gather(leat__tar *tar, leat_error *error)
+{
+    uint64_t size = tar->body.size + tar->remaining;
+    assert(size <= tar->options.max_sample_bytes);
+    leat__buffer *buffer = leat__buffer_new(tar->options.arena, tar->options.budget, (size_t)size);
+    if (!buffer)
+        return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a field of %llu bytes", (unsigned long long)size);
+    memcpy(buffer->data, tar->body.data, tar->body.size);
+    leat__bytes gathered = { buffer, buffer->data, tar->body.size };
+    leat__bytes_release(&tar->body);
+    tar->body = gathered;
+    tar->gathered = true;
+    return LEAT_OK;
+}
+
 static leat_code body_step(leat__tar *tar, feed *f)
 {
-    const uint8_t *from;
-    size_t start = f->at, n = take(tar, f, tar->remaining, &from);
-    if (!tar->body && n == tar->remaining) return body_done(tar, leat__bytes_slice(f->bytes, start, n), f->error);
-
-    if (!tar->body) {
-        assert(tar->remaining <= tar->options.max_sample_bytes);
-        tar->body = leat__buffer_new(tar->options.arena, tar->options.budget, (size_t)tar->remaining);
-        if (!tar->body) {
-            return leat__fail(f->error, LEAT_ENOMEM, 0, "no memory for a field of %llu bytes",
-                              (unsigned long long)tar->remaining);
-        }
+    leat__bytes *body = &tar->body;
+    const uint8_t *from = f->bytes->data + f->at;
+    bool goes_on = body->buffer == f->bytes->buffer && body->data + body->size == from;
+    if (body->size == 0) {
+        *body = leat__bytes_slice(f->bytes, f->at, 0);
+    } else if (!goes_on && !tar->gathered) {
+        leat_code code = body_gather(tar, f->error);
+        if (code) return code;
     }
-    assert(n <= tar->body->capacity - tar->body_size);
-    memcpy(tar->body->data + tar->body_size, from, n);
-    tar->body_size += n;
+    size_t n = take(tar, f, tar->remaining, &from);
+    if (tar->gathered) memcpy(body->buffer->data + body->size, from, n);
+    body->size += n;
     tar->remaining -= n;
-    if (tar->remaining) return LEAT_OK;
-    leat__bytes whole = { tar->body, tar->body->data, tar->body_size };
-    return body_done(tar, whole, f->error);
+    return tar->remaining ? LEAT_OK : body_done(tar, f->error);
 }
 
 /* ---- headers ---- */
@@ -251,7 +265,7 @@ static leat_code entry_open(leat__tar *tar, leat_error *error)
     tar->state = BODY;
     tar->remaining = file.size;
     tar->padding = padding;
-    return file.size ? LEAT_OK : body_done(tar, (leat__bytes){ 0 }, error);
+    return file.size ? LEAT_OK : body_done(tar, error);
 }
 
 static leat_code header_open(leat__tar *tar, feed *f)

@@ -1,10 +1,10 @@
 /* tar.h - a push parser of tar archives (ustar, GNU, pax) that gives WebDataset samples.
  *
  * Feed it an archive's bytes in chunks of any size; it calls back with samples whose fields are slices of those chunks
- * (no copy) or, where a body crosses chunks, of a buffer of its own (one copy). tar.c reads entries, wds.c groups them
- * into samples: all files that share directory and name up to the first dot of the base name, standing next to each
- * other. Names are only ever keys, never paths to open. Parser of foreign bytes: sizes are checked before memory is
- * taken. Formats: POSIX.1-2017 pax (ustar), GNU tar manual "Basic Tar Format"; WebDataset's base_plus_ext and
+ * (no copy) or, where a body goes on in another buffer, of one of its own (one copy). tar.c reads entries, wds.c groups
+ * them into samples: all files that share directory and name up to the first dot of the base name, standing next to
+ * each other. Names are only ever keys, never paths to open. Parser of foreign bytes: sizes are checked before memory
+ * is taken. Formats: POSIX.1-2017 pax (ustar), GNU tar manual "Basic Tar Format"; WebDataset's base_plus_ext and
  * group_by_keys. */
 #ifndef LEAT__TAR_H
 #define LEAT__TAR_H

@@ -12,6 +12,7 @@
 #include "stages/tarhead.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <string.h>
 
 #include "pipeline/failure.h"
@@ -72,33 +73,43 @@ static bool number(const uint8_t *field, size_t length, uint64_t *value)
     return i == length || field[i] == ' ' || field[i] == '\0';
 }
 
-/* The sum counts its own field as blanks. Writers on machines with signed char summed signed bytes. */
-static void sums(const uint8_t *block, uint64_t *plain, int64_t *with_sign)
+static unsigned sum_of(const uint8_t *bytes, size_t size)
 {
-    *plain = 0;
-    *with_sign = 0;
-    for (size_t i = 0; i < LEAT__TAR_BLOCK; i++) {
-        uint8_t byte = i >= SUM_AT && i < SUM_AT + SUM_SIZE ? ' ' : block[i];
-        *plain += byte;
-        *with_sign += (int8_t)byte;
-    }
+    unsigned sum = 0;
+    for (size_t i = 0; i < size; i++) sum += bytes[i]; /* without a condition: compilers vectorize it */
+    return sum;
+}
+
+/* The sum counts its own field as blanks. */
+static unsigned plain_sum(const uint8_t *block)
+{
+    return sum_of(block, LEAT__TAR_BLOCK) - sum_of(block + SUM_AT, SUM_SIZE) + SUM_SIZE * ' ';
+}
+
+/* Writers on machines with signed char summed signed bytes: 256 less for each byte from 128 on. */
+static int signed_sum(const uint8_t *block)
+{
+    int high = 0;
+    for (size_t i = 0; i < LEAT__TAR_BLOCK; i++) high += block[i] >> 7;
+    for (size_t i = 0; i < SUM_SIZE; i++) high -= block[SUM_AT + i] >> 7;
+    return (int)plain_sum(block) - 256 * high;
 }
 
 static leat_code check_sum(const uint8_t *block, uint64_t offset, leat_error *error)
 {
-    uint64_t stored, plain;
-    int64_t with_sign;
-    sums(block, &plain, &with_sign);
+    uint64_t stored;
+    unsigned plain = plain_sum(block);
     bool readable = number(block + SUM_AT, SUM_SIZE, &stored);
-    if (readable && (stored == plain || (with_sign >= 0 && stored == (uint64_t)with_sign))) return LEAT_OK;
+    if (readable && stored == plain) return LEAT_OK;
+    if (readable && stored <= INT_MAX && (int)stored == signed_sum(block)) return LEAT_OK;
     if (readable) {
-        return leat__fail(error, LEAT_ECORRUPT, 0, "tar header at byte %llu: checksum is %06llo, computed %06llo",
-                          (unsigned long long)offset, (unsigned long long)stored, (unsigned long long)plain);
+        return leat__fail(error, LEAT_ECORRUPT, 0, "tar header at byte %llu: checksum is %06llo, computed %06o",
+                          (unsigned long long)offset, (unsigned long long)stored, plain);
     }
     char text[4 * SUM_SIZE + 1];
     leat__escape(text, sizeof text, (const char *)block + SUM_AT, SUM_SIZE);
-    return leat__fail(error, LEAT_ECORRUPT, 0, "tar header at byte %llu: checksum '%s' is no number, computed %06llo",
-                      (unsigned long long)offset, text, (unsigned long long)plain);
+    return leat__fail(error, LEAT_ECORRUPT, 0, "tar header at byte %llu: checksum '%s' is no number, computed %06o",
+                      (unsigned long long)offset, text, plain);
 }
 
 static leat_code read_size(const uint8_t *block, uint64_t offset, uint64_t *size, leat_error *error)

@@ -51,6 +51,7 @@ struct leat__unzstd {
     uint8_t head[HEADER_MAX];
     size_t head_size;
     uint64_t frame_used;    /* bytes of this frame given to libzstd */
+    uint64_t frame_made;    /* bytes that came of it */
 };
 
 /* Windows are large and live as long as the loader: out of malloc's heaps they left a hole of their size with each frame that
@@ -105,14 +106,19 @@ void leat__unzstd_free(leat__unzstd *unzstd)
     free(unzstd);
 }
 
+static void frame_clear(leat__unzstd *unzstd)
+{
+    unzstd->within = unzstd->full = false;
+    unzstd->head_size = 0;
+    unzstd->frame_used = unzstd->frame_made = 0;
+}
+
 void leat__unzstd_begin(leat__unzstd *unzstd)
 {
     size_t result = ZSTD_DCtx_reset(unzstd->context, ZSTD_reset_session_only);
     assert(!ZSTD_isError(result));
     (void)result;
-    unzstd->within = unzstd->full = false;
-    unzstd->head_size = 0;
-    unzstd->frame_used = 0;
+    frame_clear(unzstd);
 }
 
 size_t leat__unzstd_memory(unsigned max_window_log)
@@ -173,6 +179,15 @@ static void remember(leat__unzstd *unzstd, const uint8_t *in, size_t in_size)
     unzstd->head_size += n;
 }
 
+/* BETWEEN again. libzstd does not look at the content size if the frame's last block is empty; in one call it does. */
+static leat_code frame_end(leat__unzstd *unzstd, leat_error *error)
+{
+    unsigned long long said = ZSTD_getFrameContentSize(unzstd->head, unzstd->head_size), made = unzstd->frame_made;
+    frame_clear(unzstd);
+    if (said == made || said == ZSTD_CONTENTSIZE_UNKNOWN) return LEAT_OK;
+    return leat__fail(error, LEAT_ECORRUPT, 0, "zstd: a frame of %llu bytes, its header says %llu", made, said);
+}
+
 /* One call of libzstd. At a frame's end: BETWEEN. */
 static leat_code decode(leat__unzstd *unzstd, leat__codec_io *flow, leat_error *error)
 {
@@ -185,15 +200,12 @@ static leat_code decode(leat__unzstd *unzstd, leat__codec_io *flow, leat_error *
     flow->out += out.pos;
     flow->out_size -= out.pos;
     unzstd->frame_used += in.pos;
+    unzstd->frame_made += out.pos;
     unzstd->full = flow->out_size == 0;
     if (ZSTD_isError(result)) return refused(unzstd, result, error);
-    if (result == 0) {
-        unzstd->within = unzstd->full = false;
-        unzstd->head_size = 0;
-        unzstd->frame_used = 0;
-    } else if (in.pos == 0 && out.pos == 0 && flow->in_size && flow->out_size) {
+    if (result == 0) return frame_end(unzstd, error);
+    if (in.pos == 0 && out.pos == 0 && flow->in_size && flow->out_size)
         return leat__fail(error, LEAT_ECORRUPT, 0, "zstd: no progress");
-    }
     return LEAT_OK;
 }
 

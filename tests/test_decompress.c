@@ -442,6 +442,18 @@ START_TEST(a_content_size_that_lies_is_corrupt)
 }
 END_TEST
 
+/* libzstd itself takes it in pieces, and refuses it whole. */
+START_TEST(a_content_size_before_an_empty_last_block_is_checked)
+{
+    static const uint8_t says_96[] = { 0x28, 0xb5, 0x2f, 0xfd, 0x20, 96, 0x01, 0, 0 };
+    for (size_t in_chunk = 1; in_chunk <= sizeof says_96; in_chunk++) {
+        outcome o = unpack(says_96, sizeof says_96, &ordinary, in_chunk, 1000);
+        ck_assert_int_eq(o.code, LEAT_ECORRUPT);
+        if (in_chunk < 5) ck_assert_str_eq(o.error.message, "zstd: a frame of 0 bytes, its header says 96");
+    }
+}
+END_TEST
+
 /* Z15: a million empty frames are read through, in one call for each chunk. */
 START_TEST(a_million_empty_frames_are_read_through)
 {
@@ -533,6 +545,7 @@ int main(void)
     tcase_add_loop_test(tests, bombs_are_stopped, 0, 6);
     tcase_add_test(tests, output_has_a_limit);
     tcase_add_test(tests, a_content_size_that_lies_is_corrupt);
+    tcase_add_test(tests, a_content_size_before_an_empty_last_block_is_checked);
     tcase_add_test(tests, a_million_empty_frames_are_read_through);
     tcase_add_test(tests, one_decompressor_serves_objects_of_all_kinds_after_any_end);
     tcase_add_test(tests, memory_is_as_announced);
