@@ -62,6 +62,8 @@ static void put_image(cli_json *json, const leat_image *image)
     cli_json_count(json, "width", image->width);
     cli_json_string(json, "crop", crops[image->crop]);
     cli_json_count(json, "resize_shorter", image->resize_shorter);
+    cli_json_string(json, "resample", image->resample == LEAT_RESAMPLE_BICUBIC ? "bicubic" : "bilinear");
+    cli_json_string(json, "decode", image->decode == LEAT_DECODE_WHOLE ? "whole" : "crop");
     cli_json_boolean(json, "flip", image->flip);
     cli_json_boolean(json, "orient", image->orient);
     cli_json_boolean(json, "alpha", image->alpha);

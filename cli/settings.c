@@ -81,6 +81,8 @@ static bool parse_max_errors(void *target, const char *text)
 
 static const cli_choice crops[] = {{"none", LEAT_CROP_NONE}, {"center", LEAT_CROP_CENTER},
                                    {"random-resized", LEAT_CROP_RANDOM_RESIZED}, {NULL, 0}};
+static const cli_choice resamples[] = {{"bilinear", LEAT_RESAMPLE_BILINEAR}, {"bicubic", LEAT_RESAMPLE_BICUBIC}, {NULL, 0}};
+static const cli_choice decodes[] = {{"crop", LEAT_DECODE_CROP}, {"whole", LEAT_DECODE_WHOLE}, {NULL, 0}};
 static const cli_choice dtypes[] = {{"u8", LEAT_UINT8}, {"f16", LEAT_FLOAT16}, {"f32", LEAT_FLOAT32}, {NULL, 0}};
 static const cli_choice layouts[] = {{"hwc", LEAT_HWC}, {"chw", LEAT_CHW}, {NULL, 0}};
 static const cli_choice orders[] = {{"shuffled", LEAT_ORDER_SHUFFLED}, {"sequential", LEAT_ORDER_SEQUENTIAL},
@@ -88,6 +90,7 @@ static const cli_choice orders[] = {{"shuffled", LEAT_ORDER_SHUFFLED}, {"sequent
 static const cli_choice on_errors[] = {{"stop", LEAT_ON_ERROR_STOP}, {"skip", LEAT_ON_ERROR_SKIP},
                                        {"substitute", LEAT_ON_ERROR_SUBSTITUTE}, {NULL, 0}};
 _Static_assert(sizeof(leat_crop) == sizeof(int) && sizeof(leat_dtype) == sizeof(int), "choices are stored as int");
+_Static_assert(sizeof(leat_resample) == sizeof(int) && sizeof(leat_decode) == sizeof(int), "choices are stored as int");
 
 static const cli_option image_options[] = {
     {.name = "image", .value = "HxW", .kind = CLI_CUSTOM, .offset = CLI_AT(config.image), .parse = parse_image,
@@ -100,6 +103,11 @@ static const cli_option image_options[] = {
      .high = 65535,
      .what = "a length in pixels",
      .help = "--crop center: length of the shorter side before the cut (default 256/224 of --image's longer side)"},
+    {.name = "resample", .value = "FILTER", .kind = CLI_CHOICE, .offset = CLI_AT(config.image.resample),
+     .choices = resamples, .help = "bilinear or bicubic, antialiased (default bilinear)"},
+    {.name = "decode", .value = "HOW", .kind = CLI_CHOICE, .offset = CLI_AT(config.image.decode), .choices = decodes,
+     .help = "crop: only what the crop needs, JPEG at 1/2, 1/4 or 1/8 where that is enough; whole: all of each file at "
+             "full size (default crop)"},
     {.name = "flip", .kind = CLI_FLAG, .offset = CLI_AT(config.image.flip),
      .help = "mirror left to right with probability 1/2"},
     {.name = "orient", .kind = CLI_FLAG, .offset = CLI_AT(config.image.orient),

@@ -4,8 +4,9 @@
  * Why so:  two formats and six functions: a choice by `if` reads easier than a table of function pointers. The format
  *          is told by content, since data sets are full of PNG files named .jpg and of HTML error pages named .png.
  * Threads: a reader belongs to one worker at a time; nothing is shared between readers.
- * States:  idle -open-> open -rows/verify-> open -done-> idle; an error from any of them -> idle.
- * Invariants: (1) format != UNKNOWN exactly while an image is open   (2) given <= info.height
+ * States:  idle -open-> open -select-> open -rows/verify-> open -done-> idle; an error from any of them -> idle.
+ * Invariants: (1) format != UNKNOWN exactly while an image is open   (2) given <= part.height
+ *          (3) part lies inside the image at its scale
  * Not here: codecs (jpeg.c, png.c), orientation's parsing (exif.c), crops and resizes (transform.c). */
 #include "stages/image.h"
 
@@ -27,7 +28,9 @@ struct leat__image_reader {
     /* the image's, from open to done */
     leat__image_format format; /* UNKNOWN: no image is open */
     leat__image_info info;
+    leat__image_part part;     /* of the image at its scale: what rows are given of, and their columns */
     uint32_t given;            /* rows so far */
+    bool selected;
 };
 
 /* ---- what the bytes are ---- */
@@ -202,9 +205,43 @@ leat_code leat__image_open(leat__image_reader *reader, const uint8_t *data, size
     if (code != LEAT_OK) return code;
     assert(info->format == format && info->channels == (alpha ? 4u : 3u));
     assert(info->width > 0 && info->height > 0 && info->orientation >= 1 && info->orientation <= 8);
+    assert(info->most_reduce >= 1);
     reader->format = format;
     reader->info = *info;
+    reader->part = (leat__image_part){0, 0, info->width, info->height};
     reader->given = 0;
+    reader->selected = false;
+    return LEAT_OK;
+}
+
+static bool can_select(const leat__image_reader *reader, unsigned reduce, const leat__image_part *part)
+{
+    if (reader->selected || reader->given > 0) return false;
+    if (reduce == 0 || reduce > reader->info.most_reduce || (reduce & (reduce - 1)) != 0) return false;
+    uint32_t width = (reader->info.width - 1) / reduce + 1, height = (reader->info.height - 1) / reduce + 1;
+    return part->width > 0 && part->x < width && part->width <= width - part->x && part->height > 0 &&
+           part->y < height && part->height <= height - part->y;
+}
+
+leat_code leat__image_select(leat__image_reader *reader, unsigned reduce, leat__image_part *part, leat_error *error)
+{
+    assert(reader && part);
+    if (reader->format == LEAT__IMAGE_UNKNOWN) return leat__fail(error, LEAT_EINVAL, 0, "image: none is open");
+    if (!can_select(reader, reduce, part))
+        return leat__fail(error, LEAT_EINVAL, 0,
+                          "image: no %" PRIu32 " x %" PRIu32 " px at (%" PRIu32 ", %" PRIu32 ") of 1/%u of %" PRIu32
+                          " x %" PRIu32 " px, or too late",
+                          part->width, part->height, part->x, part->y, reduce, reader->info.width,
+                          reader->info.height);
+    leat_code code = reader->format == LEAT__IMAGE_JPEG ? leat__jpeg_select(reader->jpeg, reduce, part, error)
+                                                        : leat__png_select(reader->png, part, error);
+    if (code != LEAT_OK) {
+        leat__image_done(reader);
+        return code;
+    }
+    assert(part->width > 0 && part->width <= reader->info.width);
+    reader->part = *part;
+    reader->selected = true;
     return LEAT_OK;
 }
 
@@ -213,10 +250,10 @@ leat_code leat__image_rows(leat__image_reader *reader, uint8_t *rows, size_t str
     assert(reader && (rows || count == 0));
     if (reader->format == LEAT__IMAGE_UNKNOWN) return leat__fail(error, LEAT_EINVAL, 0, "image: none is open");
     if (count == 0) return LEAT_OK;
-    if (count > reader->info.height - reader->given)
+    if (count > reader->part.height - reader->given)
         return leat__fail(error, LEAT_EINVAL, 0, "image: %" PRIu32 " rows wanted, %" PRIu32 " of %" PRIu32 " are left",
-                          count, reader->info.height - reader->given, reader->info.height);
-    assert(stride >= (size_t)reader->info.width * reader->info.channels);
+                          count, reader->part.height - reader->given, reader->part.height);
+    assert(stride >= (size_t)reader->part.width * reader->info.channels);
     leat_code code = reader->format == LEAT__IMAGE_JPEG ? leat__jpeg_rows(reader->jpeg, rows, stride, count, error)
                                                         : leat__png_rows(reader->png, rows, stride, count, error);
     if (code != LEAT_OK) leat__image_done(reader);

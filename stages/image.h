@@ -26,7 +26,13 @@ typedef struct leat__image_info {
     uint32_t channels;       /* of the rows that leat__image_rows gives: 3 (RGB) or 4 (RGBA) */
     int orientation;         /* EXIF 1..8; 1 if none or nonsense */
     uint64_t codec_bytes;    /* estimate of what the codec holds for the whole image; 0 for row by row formats */
+    unsigned most_reduce;    /* largest `reduce` that leat__image_select takes: 8 (JPEG) or 1 */
 } leat__image_info;
+
+/* A rectangle, px. */
+typedef struct leat__image_part {
+    uint32_t x, y, width, height;
+} leat__image_part;
 
 typedef struct leat__image_reader leat__image_reader;
 
@@ -43,6 +49,15 @@ leat__image_reader *leat__image_reader_new(void);
  * image. */
 leat_code leat__image_open(leat__image_reader *reader, const uint8_t *data, size_t size, bool alpha,
                            const leat__image_limits *limits, leat__image_info *info, leat_error *error);
+
+/* Says what of the image is wanted, between open and the first leat__image_rows: *part of the image at 1/reduce of its
+ * size, with reduce 1, 2, 4 or 8, at most info->most_reduce (a reduced image has ceil(width / reduce) columns, rows
+ * alike). Rows then begin at part->y and hold the columns of *part, which on return covers what was wanted, and may be
+ * wider on both sides, as the format's blocks are; y and height stay. The wanted pixels equal those of the whole image
+ * decoded at this scale; damage to rows that are not given but lie above the part's end is an error as in the others.
+ * Not called: all of the image, full size. A part that is not in the image, another scale, or a second call are
+ * LEAT_EINVAL, and change nothing; other errors as leat__image_rows. */
+leat_code leat__image_select(leat__image_reader *reader, unsigned reduce, leat__image_part *part, leat_error *error);
 
 /* Writes the next `count` rows, top to bottom, interleaved, to rows[0 .. count * stride). Never leaves pixels undefined
  * with LEAT_OK: damaged or truncated data is an error. (Bytes that a decoder can step over without inventing pixels, as

@@ -19,6 +19,7 @@ void leat__jpeg_free(leat__jpeg *jpeg);  /* takes; NULL is fine */
 /* As the leat__image_ functions of the same names. After an error the image is done. */
 leat_code leat__jpeg_open(leat__jpeg *jpeg, const uint8_t *data, size_t size, bool alpha,
                           const leat__image_limits *limits, leat__image_info *info, leat_error *error);
+leat_code leat__jpeg_select(leat__jpeg *jpeg, unsigned reduce, leat__image_part *part, leat_error *error);
 leat_code leat__jpeg_rows(leat__jpeg *jpeg, uint8_t *rows, size_t stride, uint32_t count, leat_error *error);
 leat_code leat__jpeg_verify(leat__jpeg *jpeg, leat_error *error);
 void leat__jpeg_done(leat__jpeg *jpeg);

@@ -1,398 +1,142 @@
-/* png.c - PNG through libpng.
+/* png.c - PNG: the fast reader where it can, libpng for all else.
  *
- * What:    walks the chunks first, then lets libpng decode rows straight into the caller's memory.
- * Why so:  the walk looks at chunk headers only (a few nanoseconds each) and so knows, before libpng takes any memory,
- *          the size and its limits, whether the file goes on to IEND, and where EXIF lies, even behind the pixels.
- *          libpng reports errors by a function that must not return: each call into it is a step run by attempt(), the
- *          only setjmp here; a step's arguments lie in the struct, so no local can be clobbered.
- *          Palettes are looked up here, not by libpng, which paints an index beyond the palette black without a word.
- *          Interlaced images are decoded whole into a scratch at the first row: their last pass holds half of the
- *          pixels.
+ * What:    looks at the chunks, checks the limits, and gives the image to pngfast.c, or else to libpng.c.
+ * Why so:  the fast reader knows the common forms and takes nothing that is odd in any way; whatever it turns down,
+ *          even when it has inflated half of it, libpng reads from the start. So libpng's verdict and words count, a
+ *          damaged image is refused by both or by neither, and only one place knows what a PNG may be.
+ *          The fast reader has inflated every row, however few are asked for. An image of its forms that it turns down
+ *          is therefore read to its end by libpng too (thorough): the verdict does not depend on the crop.
  * Threads: one at a time (a worker's).
- * States:  idle -open-> header read -rows-> ... -verify-> finished; done or an error -> idle.
- * Invariants: (1) scratch is of capacity bytes, at most LEAT__PNG_KEEP_BYTES while idle   (2) next <= height
- *          (3) longjmp happens only inside of attempt()
+ * States:  CLOSED -open-> WAITING (fits the fast reader, CRCs are right) -select, rows, verify-> FAST, or LIBPNG
+ *          CLOSED -open-> LIBPNG         done or an error, from any -> CLOSED
  * Not here: sniffing and counting rows (image.c); EXIF (exif.c). */
 #include "stages/png.h"
 
 #include <assert.h>
-#include <setjmp.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <png.h>
-
-#include "pipeline/failure.h"
 #include "stages/exif.h"
+#include "stages/libpng.h"
+#include "stages/pngchunks.h"
+#include "stages/pngfast.h"
 
-enum {
-    SIGNATURE_BYTES = 8,
-    HEADER_BYTES = SIGNATURE_BYTES + 8 + 13 + 4, /* signature and the IHDR chunk */
-    CHUNK_BYTES = 12,                  /* length, type and CRC around a chunk's data */
-    STOP_ROWS = 16,                    /* the stop flag is looked at once in so many */
-    LIBPNG_ROW_BYTES = 2 * 8,          /* libpng's memory for each px: this row and the one above, of 16-bit RGBA */
-    SMALL_BYTES = 1024 * 1024,         /* libpng's rows that are not worth counting */
-};
+enum { SMALL_BYTES = 1024 * 1024 }; /* not worth counting */
 
 struct leat__png {
-    /* kept between images */
-    uint8_t *scratch;      /* a row of palette indices, or an interlaced image */
-    size_t capacity;
+    /* fixed after creation */
+    leat__pngfast *fast;
+    leat__libpng *libpng;
     /* the image's, from open to done */
-    png_structp codec;
-    png_infop info;
+    enum { CLOSED, WAITING, FAST, LIBPNG } state;
+    leat__png_outline outline;
     leat__image_limits limits;
-    const uint8_t *data;
-    size_t size, used;     /* used: read by libpng */
-    uint32_t width, height;
-    uint32_t next;         /* row to give next */
-    unsigned channels;
-    unsigned depth_bytes;  /* of a pixel as libpng gives it: 1 if indexed, else channels */
-    bool alpha, interlaced, indexed, unpacked, finished; /* unpacked: the interlaced image lies in scratch */
-    bool memory_short;     /* an allocation has failed */
-    unsigned colours;
-    uint8_t palette[256][4]; /* RGBA; zero beyond `colours` */
-    /* a step's */
-    jmp_buf jump;
-    leat_code code;
-    char cause[256];
-    uint8_t *rows;
-    size_t stride;
-    uint32_t count;
+    leat__image_info info;
+    bool alpha;
 };
-
-/* What the walk over the chunks finds. */
-typedef struct outline {
-    const uint8_t *exif;   /* contents of the first eXIf chunk; NULL: none */
-    size_t exif_size;
-} outline;
 
 leat__png *leat__png_new(void)
 {
-    return calloc(1, sizeof(leat__png));
+    leat__png *png = calloc(1, sizeof *png);
+    if (!png) return NULL;
+    png->fast = leat__pngfast_new();
+    png->libpng = leat__libpng_new();
+    if (png->fast && png->libpng) return png;
+    leat__png_free(png);
+    return NULL;
 }
 
 void leat__png_free(leat__png *png)
 {
     if (!png) return;
-    leat__png_done(png);
-    free(png->scratch);
+    leat__pngfast_free(png->fast);
+    leat__libpng_free(png->libpng);
     free(png);
 }
 
 void leat__png_done(leat__png *png)
 {
-    if (png->codec) png_destroy_read_struct(&png->codec, &png->info, NULL);
-    assert(!png->codec && !png->info);
-    png->data = NULL;
-    if (png->capacity <= LEAT__PNG_KEEP_BYTES) return;
-    free(png->scratch);
-    png->scratch = NULL;
-    png->capacity = 0;
+    leat__pngfast_done(png->fast);
+    leat__libpng_done(png->libpng);
+    png->state = CLOSED;
 }
 
-/* ---- errors ---- */
-
-_Noreturn static void leave(leat__png *png, leat_code code, const char *cause)
+/* Remembers how it went; an error ends the image. */
+static leat_code pass(leat__png *png, leat_code code)
 {
-    assert(code != LEAT_OK);
-    png->code = code;
-    snprintf(png->cause, sizeof png->cause, "%s", cause);
-    longjmp(png->jump, 1);
+    if (code != LEAT_OK) leat__png_done(png);
+    return code;
 }
 
-_Noreturn static void on_error(png_structp codec, png_const_charp words)
+/* Whether the fast reader may take it, and what it would need. An image to be turned upright is held whole by who
+ * asked for it; where memory counts, it is not held twice. */
+static bool is_common(const leat__png *png, size_t *bytes)
 {
-    leat__png *png = png_get_error_ptr(codec);
-    char cause[sizeof png->cause];
-    snprintf(cause, sizeof cause, "libpng: %s", words);
-    leave(png, png->memory_short ? LEAT_ENOMEM : LEAT_ECORRUPT, cause);
+    if (!leat__pngfast_fits(&png->outline, &png->limits, bytes)) return false;
+    return png->info.orientation == 1 || *bytes <= SMALL_BYTES;
 }
 
-/* Most warnings are about what no pixel depends on. Not those about IDAT (a wrong Adler-32, say), except for bytes that
- * are left over when the last row is whole. */
-static void on_warning(png_structp codec, png_const_charp words)
+static leat_code open_libpng(leat__png *png, bool thorough, leat_error *error)
 {
-    if (strncmp(words, "IDAT: ", 6) != 0) return;
-    if (strcmp(words + 6, "Extra compressed data") == 0 || strcmp(words + 6, "Too much image data") == 0) return;
-    on_error(codec, words);
-}
-
-static void *on_malloc(png_structp codec, png_alloc_size_t size)
-{
-    leat__png *png = png_get_mem_ptr(codec);
-    void *memory = malloc(size);
-    if (!memory) png->memory_short = true;
-    return memory;
-}
-
-static void on_free(png_structp codec, void *memory)
-{
-    (void)codec;
-    free(memory);
-}
-
-static void on_read(png_structp codec, png_bytep out, size_t size)
-{
-    leat__png *png = png_get_io_ptr(codec);
-    assert(png->used <= png->size);
-    if (size > png->size - png->used) leave(png, LEAT_ETRUNCATED, "libpng reads past the end");
-    memcpy(out, png->data + png->used, size);
-    png->used += size;
-}
-
-/* Runs a step; whatever ends it early ends the image. */
-static leat_code attempt(leat__png *png, void (*step)(leat__png *png), leat_error *error)
-{
-    if (setjmp(png->jump)) {
-        leat__png_done(png);
-        return leat__fail(error, png->code, 0, "PNG: %s (%s)", leat__image_word(png->code), png->cause);
-    }
-    step(png);
-    return LEAT_OK;
-}
-
-/* ---- the header ---- */
-
-static uint32_t read_u32(const uint8_t *data)
-{
-    return (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3];
-}
-
-/* Walks the chunks from IHDR to IEND by their lengths; an error if the data ends before. */
-static leat_code walk_chunks(const uint8_t *data, size_t size, outline *found, leat_error *error)
-{
-    *found = (outline){0};
-    if (size < HEADER_BYTES)
-        return leat__fail(error, LEAT_ETRUNCATED, 0, "PNG: premature end (%zu bytes, not even a header)", size);
-    if (read_u32(data + SIGNATURE_BYTES) != 13 || memcmp(data + SIGNATURE_BYTES + 4, "IHDR", 4) != 0)
-        return leat__fail(error, LEAT_ECORRUPT, 0, "PNG: damaged (the first chunk is not IHDR)");
-    size_t at = SIGNATURE_BYTES;
-    while (size - at >= CHUNK_BYTES) {
-        uint32_t length = read_u32(data + at);
-        if (length > size - at - CHUNK_BYTES)
-            return leat__fail(error, LEAT_ETRUNCATED, 0,
-                              "PNG: premature end (the chunk at byte %zu has %u bytes, the file %zu more)", at,
-                              (unsigned)length, size - at - CHUNK_BYTES);
-        const uint8_t *type = data + at + 4;
-        if (memcmp(type, "IEND", 4) == 0) return LEAT_OK;
-        if (memcmp(type, "eXIf", 4) == 0 && !found->exif) *found = (outline){type + 4, length};
-        at += CHUNK_BYTES + length;
-    }
-    return leat__fail(error, LEAT_ETRUNCATED, 0, "PNG: premature end (no IEND chunk by byte %zu)", size);
-}
-
-/* Bytes of scratch. Cannot overflow: the pixels are within max_pixels and there is memory for the data that says so. */
-static bool count_scratch(const leat__png *png, size_t *bytes)
-{
-    uint32_t rows = png->interlaced ? png->height : 1;
-    *bytes = 0;
-    if (!png->interlaced && !png->indexed) return true;
-    return !__builtin_mul_overflow((size_t)png->width * rows, (size_t)png->depth_bytes, bytes);
-}
-
-/* Pixels, then what decoding holds: libpng's rows and our scratch. */
-static leat_code check_limits(const leat__png *png, leat__image_info *info, leat_error *error)
-{
-    leat_code code = leat__image_check_pixels("PNG", info, &png->limits, error);
-    if (code != LEAT_OK) return code;
-    size_t scratch;
-    uint64_t held;
-    if (!count_scratch(png, &scratch) ||
-        __builtin_add_overflow((uint64_t)png->width * LIBPNG_ROW_BYTES, (uint64_t)scratch, &held))
-        held = UINT64_MAX;
-    if (png->interlaced || held > SMALL_BYTES) info->codec_bytes = held;
-    return leat__image_check_codec("PNG", png->interlaced ? "interlaced" : "in long rows", info->codec_bytes, info,
-                                   &png->limits, error);
-}
-
-static void read_palette(leat__png *png)
-{
-    png_colorp colours = NULL;
-    png_bytep opacity = NULL;
-    int count = 0, opacities = 0;
-    if (!png_get_PLTE(png->codec, png->info, &colours, &count)) leave(png, LEAT_ECORRUPT, "no palette");
-    png_get_tRNS(png->codec, png->info, &opacity, &opacities, NULL);
-    assert(count >= 0 && count <= 256);
-    memset(png->palette, 0, sizeof png->palette);
-    png->colours = (unsigned)count;
-    for (int i = 0; i < count; i++) {
-        uint8_t a = i < opacities ? opacity[i] : 255;
-        memcpy(png->palette[i], (uint8_t[4]){colours[i].red, colours[i].green, colours[i].blue, a}, 4);
-    }
-}
-
-/* Tells libpng to give RGB or RGBA of 8 bits, or palette indices of 8 bits. */
-static void choose_output(leat__png *png)
-{
-    png_structp codec = png->codec;
-    int colour = png_get_color_type(codec, png->info);
-    if (png->indexed) {
-        png_set_packing(codec);
-        read_palette(png);
-        return;
-    }
-    bool has_key = png_get_valid(codec, png->info, PNG_INFO_tRNS) != 0;
-    png_set_strip_16(codec);
-    if (!(colour & PNG_COLOR_MASK_COLOR)) {
-        png_set_expand_gray_1_2_4_to_8(codec);
-        png_set_gray_to_rgb(codec);
-    }
-    if (!png->alpha) png_set_strip_alpha(codec);
-    else if (has_key && !(colour & PNG_COLOR_MASK_ALPHA)) png_set_tRNS_to_alpha(codec);
-    else if (!(colour & PNG_COLOR_MASK_ALPHA)) png_set_add_alpha(codec, 255, PNG_FILLER_AFTER);
-}
-
-/* Chunks that change no pixel are skipped unread, whatever they hold; so no chunk takes memory but PLTE and tRNS. */
-static void set_limits(leat__png *png)
-{
-    png_structp codec = png->codec;
-    png_set_keep_unknown_chunks(codec, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* all but IHDR, PLTE, tRNS, IDAT, IEND */
-    png_set_chunk_cache_max(codec, 1);             /* none */
-    png_set_chunk_malloc_max(codec, png->size);    /* skipped chunks are measured by it too: any that fits the file */
-    png_set_user_limits(codec, png->width, png->height); /* as checked by check_limits */
-    png_set_crc_action(codec, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
-    png_set_benign_errors(codec, 1);               /* come to on_warning, which tells them apart */
-    png_set_option(codec, PNG_MAXIMUM_INFLATE_WINDOW, PNG_OPTION_ON); /* some writers say too small a window in CMF */
-}
-
-static void read_header(leat__png *png)
-{
-    png->codec = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, png, on_error, on_warning, png, on_malloc, on_free);
-    if (png->codec) png->info = png_create_info_struct(png->codec);
-    if (!png->info) leave(png, LEAT_ENOMEM, "libpng could not begin");
-    set_limits(png);
-    png_set_read_fn(png->codec, png, on_read);
-    png_read_info(png->codec, png->info);
-    choose_output(png);
-    int passes = png_set_interlace_handling(png->codec);
-    png_read_update_info(png->codec, png->info);
-    assert(passes == (png->interlaced ? 7 : 1));
-    assert(png_get_image_width(png->codec, png->info) == png->width);
-    assert(png_get_image_height(png->codec, png->info) == png->height);
-    if (passes < 1 || png_get_rowbytes(png->codec, png->info) != (size_t)png->width * png->depth_bytes)
-        leave(png, LEAT_EUNSUPPORTED, "libpng gives rows of another size");
+    png->state = LIBPNG;
+    return leat__libpng_open(png->libpng, &png->outline, png->alpha, thorough, &png->limits, &png->info, error);
 }
 
 leat_code leat__png_open(leat__png *png, const uint8_t *data, size_t size, bool alpha, const leat__image_limits *limits,
                          leat__image_info *info, leat_error *error)
 {
-    assert(!png->codec);
-    outline found;
-    leat_code code = walk_chunks(data, size, &found, error);
+    assert(png->state == CLOSED);
+    leat__png_outline *o = &png->outline;
+    leat_code code = leat__png_walk(data, size, o, error);
     if (code != LEAT_OK) return code;
-    const uint8_t *header = data + SIGNATURE_BYTES + 8;
-    png->data = data;
-    png->size = size;
-    png->used = 0;
     png->limits = *limits;
     png->alpha = alpha;
-    png->width = read_u32(header);
-    png->height = read_u32(header + 4);
-    png->indexed = header[9] == PNG_COLOR_TYPE_PALETTE;
-    png->interlaced = header[12] != PNG_INTERLACE_NONE;
-    png->channels = alpha ? 4 : 3;
-    png->depth_bytes = png->indexed ? 1 : png->channels;
-    png->unpacked = png->finished = png->memory_short = false;
-    png->next = 0;
-    *info = (leat__image_info){.format = LEAT__IMAGE_PNG, .width = png->width, .height = png->height};
-    info->channels = png->channels;
-    info->orientation = leat__exif_orientation(found.exif, found.exif_size);
-    code = check_limits(png, info, error);
-    return code == LEAT_OK ? attempt(png, read_header, error) : code;
-}
-
-/* ---- rows ---- */
-
-static void need_scratch(leat__png *png)
-{
-    size_t bytes;
-    bool fits = count_scratch(png, &bytes);
-    assert(fits); /* check_limits */
-    if (!fits) leave(png, LEAT_ELIMIT, "scratch");
-    if (bytes <= png->capacity) return;
-    free(png->scratch);
-    png->scratch = malloc(bytes);
-    png->capacity = png->scratch ? bytes : 0;
-    if (!png->scratch) leave(png, LEAT_ENOMEM, "scratch");
-}
-
-static void poll_stop(leat__png *png, uint32_t row)
-{
-    if (row % STOP_ROWS == 0 && leat__image_stopped(&png->limits)) leave(png, LEAT_ECLOSED, "by leat_close");
-}
-
-/* All seven passes of an interlaced image into the scratch. */
-static void unpack_interlaced(leat__png *png)
-{
-    size_t row_bytes = (size_t)png->width * png->depth_bytes;
-    for (int pass = 0; pass < 7; pass++) {
-        for (uint32_t y = 0; y < png->height; y++) {
-            poll_stop(png, y);
-            png_read_row(png->codec, png->scratch + y * row_bytes, NULL);
-        }
+    png->info = (leat__image_info){.format = LEAT__IMAGE_PNG, .width = o->width, .height = o->height, .most_reduce = 1};
+    png->info.channels = alpha ? 4 : 3;
+    png->info.orientation = leat__exif_orientation(o->exif, o->exif_size);
+    code = leat__image_check_pixels("PNG", &png->info, limits, error);
+    if (code != LEAT_OK) return code;
+    size_t bytes = 0;
+    const bool common = is_common(png, &bytes);
+    if (common && leat__pngfast_open(png->fast, o, alpha, limits)) {
+        png->state = WAITING;
+        png->info.codec_bytes = bytes > SMALL_BYTES ? bytes : 0;
+    } else {
+        code = open_libpng(png, common, error);
     }
-    png->unpacked = true;
+    *info = png->info;
+    return pass(png, code);
 }
 
-static void look_up(leat__png *png, const uint8_t *indices, uint8_t *out)
+/* Inflates, if the image still waits for it; goes over to libpng if that fails. */
+static leat_code decide(leat__png *png, leat_error *error)
 {
-    unsigned most = 0;
-    for (uint32_t x = 0; x < png->width; x++, out += png->channels) {
-        const uint8_t *colour = png->palette[indices[x]];
-        if (indices[x] > most) most = indices[x];
-        out[0] = colour[0], out[1] = colour[1], out[2] = colour[2];
-        if (png->alpha) out[3] = colour[3];
-    }
-    if (most < png->colours) return;
-    char cause[96];
-    snprintf(cause, sizeof cause, "a pixel has colour %u, the palette has %u colours", most, png->colours);
-    leave(png, LEAT_ECORRUPT, cause);
+    assert(png->state != CLOSED);
+    if (png->state != WAITING) return LEAT_OK;
+    png->state = FAST;
+    return leat__pngfast_unpack(png->fast) ? LEAT_OK : open_libpng(png, true, error);
 }
 
-static void take_row(leat__png *png, uint8_t *out)
+leat_code leat__png_select(leat__png *png, leat__image_part *part, leat_error *error)
 {
-    assert(png->next < png->height);
-    size_t row_bytes = (size_t)png->width * png->depth_bytes;
-    const uint8_t *row = png->interlaced ? png->scratch + png->next * row_bytes : png->scratch;
-    if (!png->interlaced) png_read_row(png->codec, png->indexed ? png->scratch : out, NULL);
-    if (png->indexed) look_up(png, row, out);
-    else if (png->interlaced) memcpy(out, row, row_bytes);
-    png->next++;
-}
-
-static void decode_rows(leat__png *png)
-{
-    if (png->next == 0) need_scratch(png);
-    if (png->interlaced && !png->unpacked) unpack_interlaced(png);
-    for (; png->count > 0; png->count--, png->rows += png->stride) {
-        poll_stop(png, png->next);
-        take_row(png, png->rows);
-    }
+    leat_code code = decide(png, error);
+    if (code != LEAT_OK) return pass(png, code);
+    if (png->state == FAST) leat__pngfast_select(png->fast, part);
+    else leat__libpng_select(png->libpng, part);
+    return LEAT_OK;
 }
 
 leat_code leat__png_rows(leat__png *png, uint8_t *rows, size_t stride, uint32_t count, leat_error *error)
 {
-    assert(png->codec && count <= png->height - png->next);
-    png->rows = rows;
-    png->stride = stride;
-    png->count = count;
-    return attempt(png, decode_rows, error);
+    leat_code code = decide(png, error);
+    if (code != LEAT_OK) return pass(png, code);
+    return pass(png, png->state == FAST ? leat__pngfast_rows(png->fast, rows, stride, count, error)
+                                        : leat__libpng_rows(png->libpng, rows, stride, count, error));
 }
 
-/* ---- the end ---- */
-
-static void finish(leat__png *png)
-{
-    png_read_end(png->codec, NULL); /* checks Adler-32, the last IDAT's CRC and the chunks behind it */
-    png->finished = true;
-}
-
-/* With rows left there is nothing more to see: walk_chunks has been to IEND. */
 leat_code leat__png_verify(leat__png *png, leat_error *error)
 {
-    assert(png->codec);
-    bool whole = png->unpacked || png->next == png->height;
-    return whole && !png->finished ? attempt(png, finish, error) : LEAT_OK;
+    leat_code code = decide(png, error);
+    if (code != LEAT_OK) return pass(png, code);
+    return pass(png, png->state == FAST ? leat__pngfast_verify(png->fast, error)
+                                        : leat__libpng_verify(png->libpng, error));
 }

@@ -1,234 +1,190 @@
-/* resize.c - Pillow's antialiased bilinear resize: filter tables, and the pass along each direction.
+/* resize.c - antialiased resize of 8-bit images, from a ring of source rows to planar output rows, one at a time.
  *
- * What:    a filter says for every output pixel which source pixels it is made of and with which weights; across
- *          applies it to a row, down to a column of rows.
- * Why so:  the order of every floating-point operation follows Pillow's precompute_coeffs and normalize_coeffs_8bpc, so
- *          that the tables, and with them the pixels, are the same; weights that came out 0 are cut off, which changes
- *          no sum. Across makes a pixel's channels side by side; down makes 16 columns at a time. Both exist in plain C
- *          and for AVX2, chosen at run time, with the same results; generic vectors were tried, and are slower than
- *          plain C with gcc 12.
- * Threads: any; pure functions.
- * Invariants: weights are >= 0 and a span's sum differs from 1 << LEAT__RESIZE_BITS by at most half its taps, so a sum
- *          of products stays under 2^31. Compile with -ffp-contract=off: a fused multiply-add would round differently.
- * Not here: which rows and columns (view.c), when rows come (transform.c), alpha (pixels.c). */
+ * What:    for each output row, its source rows are summed down, column by column, into planes of 16-bit values (one a
+ *          channel); these are summed across into the row's pixels. The kernels do both; here is which rows and when.
+ * Why so:  down first, so that a source byte is multiplied where the decoder left it, nothing is kept but source rows,
+ *          and one row between the passes stays in the first-level cache. Planes, because across is then the same for 3
+ *          and 4 channels, and the batch usually wants planes. Pillow goes across first, into 8 bits.
+ * Within 1 of Pillow (bilinear): let t be the exact result.
+ *          Pillow rounds once between its passes (at most 0.5, and down's weights sum to 1) and has 22-bit weights
+ *          (under 0.04 for 1,000 taps): its value before the last rounding is t + p, |p| < 0.54.
+ *          Ours, few taps: down's weights 0.12 (filter.c) + down's products, each rounded to 1/128, 16 * 0.5 / 128 =
+ *          0.063 + across's weights 0.12; its products and sums are exact. t + q, |q| < 0.31.
+ *          Many taps: float weights and sums, at most 2 * taps * 255 / 2^24 = 0.031 for 1,000 taps, each pass; and
+ *          0.004 for the row between. |q| < 0.07.
+ *          Two numbers less than 1 apart round to integers at most 1 apart, and 0.54 + 0.31 < 1: so for reductions of
+ *          up to 500 times in each direction. Beyond, Pillow's own error grows as ours does.
+ * Many taps (over 16: a reduction by more than 8, bicubic by 4) would need as many rows kept: each source row is added
+ *          to the output rows that it belongs to when it comes, in float, and is then forgotten. At most 6 are open at
+ *          a time: supports are 2 (bicubic 4) outputs wide, and 2 more share the last taps at the edges.
+ * Threads: any; a leat__resize belongs to one worker.
+ * Invariants: sums of 16 bits cannot overflow: weights of bicubic sum to at most 1.3 in absolute value, so |value| <=
+ *          128 * 128 * 1.3 = 21,300 between the passes, and 32 bits hold 21,300 * 1.3 * 2^14.
+ * Not here: the weights (filter.c), the loops (resize_*.c), number formats (pixels.c), when rows come (transform.c). */
 #include "stages/resize.h"
 
 #include <assert.h>
-#include <math.h>
 #include <string.h>
 
+#include "stages/resize_kernels.h"
+
+#define OPEN 8 /* output rows that are summed up at a time: 6, see above, and 2 for roundings of a start */
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+static const leat__resize_kernels *kernels_of(leat__simd level)
+{
 #if defined(__x86_64__)
-#include <immintrin.h>
-#define AVX2 __attribute__((target("avx2")))
+    if (level == LEAT__SIMD_AVX512) return &leat__resize_avx512;
+    if (level == LEAT__SIMD_AVX2) return &leat__resize_avx2;
 #endif
-
-#define ONE (1 << LEAT__RESIZE_BITS)
-
-static double stretch(double extent, uint32_t size)
-{
-    double scale = extent / size;
-    return scale < 1.0 ? 1.0 : scale;
+    assert(level == LEAT__SIMD_PORTABLE);
+    return &leat__resize_portable;
 }
 
-uint32_t leat__filter_taps(double extent, uint32_t size)
+/* Values from plane to plane: whole blocks of down, and what across may read past the last column, weighing nothing. */
+static size_t plane_for(uint32_t columns)
 {
-    assert(size > 0 && extent > 0);
-    return (uint32_t)ceil(stretch(extent + 1, size)) * 2 + 1; /* + 1: both ends are rounded to float */
+    return ((size_t)columns + LEAT__RESIZE_BLOCK - 1) / LEAT__RESIZE_BLOCK * LEAT__RESIZE_BLOCK + 128;
 }
 
-size_t leat__filter_bytes(double extent, uint32_t size)
+static size_t sums_bytes(uint32_t columns, unsigned channels)
 {
-    return size * (sizeof(leat__span) + leat__filter_taps(extent, size) * sizeof(int32_t));
+    return aligned(OPEN * (size_t)columns * channels * sizeof(float));
 }
 
-static double triangle(double x)
+size_t leat__resize_row_bytes(uint32_t width, unsigned channels)
 {
-    if (x < 0.0) x = -x;
-    return x < 1.0 ? 1.0 - x : 0.0;
+    return aligned(width) * channels;
 }
 
-/* Weights of the source pixels span->start..+taps for an output centred at `centre`, zeros at both ends cut off. */
-static void weigh(leat__span *span, int32_t *weights, double centre, double inverse)
+void leat__resize_plan(leat__resize *resize, const leat__line *across, const leat__line *down, unsigned channels,
+                       leat__simd level)
 {
-    double sum = 0.0;
-    for (uint32_t i = 0; i < span->taps; i++) sum += triangle(((double)(i + span->start) - centre + 0.5) * inverse);
-    uint32_t kept = 0, used = 0, skipped = 0;
-    for (uint32_t i = 0; i < span->taps; i++) {
-        double weight = triangle(((double)(i + span->start) - centre + 0.5) * inverse);
-        if (sum != 0.0) weight /= sum;
-        int32_t fixed = (int32_t)(0.5 + weight * ONE);
-        if (fixed == 0 && kept == 0) {
-            skipped++;
-            continue;
-        }
-        weights[kept++] = fixed;
-        if (fixed) used = kept;
+    assert((channels == 3 || channels == 4) && level <= leat__simd_best());
+    *resize = (leat__resize){.kernels = kernels_of(level), .channels = channels};
+    leat__filter_plan(&resize->across, across);
+    leat__filter_plan(&resize->down, down);
+    resize->columns = resize->across.end - resize->across.first;
+    resize->plane = plane_for(resize->columns);
+    resize->out_plane = aligned(across->size);
+}
+
+static size_t packed_bytes(const leat__resize *resize)
+{
+    if (!resize->kernels->packed_bytes || resize->across.taps > LEAT__FILTER_FEW) return 0;
+    return aligned(resize->kernels->packed_bytes(&resize->across));
+}
+
+size_t leat__resize_bytes(const leat__resize *resize)
+{
+    size_t bytes = aligned(leat__filter_bytes(&resize->across)) + aligned(leat__filter_bytes(&resize->down)) +
+                   aligned(resize->channels * resize->plane * sizeof(int16_t)) + packed_bytes(resize);
+    if (resize->down.taps > LEAT__FILTER_FEW) bytes += sums_bytes(resize->columns, resize->channels);
+    return bytes;
+}
+
+size_t leat__resize_most_bytes(const leat__line *across, const leat__line *down, unsigned channels)
+{
+    const uint32_t groups = (across->size + LEAT__FILTER_GROUP - 1) / LEAT__FILTER_GROUP;
+    return aligned(leat__filter_most_bytes(across->resample, across->length, across->size)) +
+           aligned(leat__filter_most_bytes(down->resample, down->length, down->size)) +
+           aligned(channels * plane_for(across->length) * sizeof(int16_t)) + groups * LEAT__RESIZE_MOST_PACKED +
+           sums_bytes(across->length, channels);
+}
+
+uint32_t leat__resize_kept(const leat__resize *resize)
+{
+    return resize->down.taps > LEAT__FILTER_FEW ? 0 : resize->down.taps - 1;
+}
+
+void leat__resize_begin(leat__resize *resize, const leat__line *across, const leat__line *down, const leat__ring *ring,
+                        void *memory)
+{
+    assert((uintptr_t)memory % 64 == 0 && ring->column <= resize->across.first);
+    assert(ring->count > leat__resize_kept(resize));
+    uint8_t *at = memory;
+    leat__filter_build(&resize->across, across, at);
+    at += aligned(leat__filter_bytes(&resize->across));
+    leat__filter_build(&resize->down, down, at);
+    at += aligned(leat__filter_bytes(&resize->down));
+    resize->planes = (int16_t *)at;
+    at += aligned(resize->channels * resize->plane * sizeof(int16_t));
+    if (resize->down.taps > LEAT__FILTER_FEW) {
+        resize->sums = (float *)at;
+        at += sums_bytes(resize->columns, resize->channels);
     }
-    assert(used >= 1);
-    span->start += skipped;
-    span->taps = used;
-}
-
-void leat__filter_build(leat__filter *filter, void *memory, uint32_t length, double begin, double end, uint32_t size)
-{
-    assert(begin >= 0 && begin < end && end <= length && length <= LEAT__RESIZE_LONGEST);
-    const float from = (float)begin, to = (float)end;
-    const double scale = (double)(to - from) / size;
-    const double support = stretch((double)(to - from), size), inverse = 1.0 / support;
-    filter->size = size;
-    filter->stride = leat__filter_taps(end - begin, size);
-    filter->identity = scale == 1.0 && from == floorf(from);
-    filter->first = length;
-    filter->end = 0;
-    filter->spans = memory;
-    filter->weights = (int32_t *)(filter->spans + size);
-    for (uint32_t i = 0; i < size; i++) {
-        const double centre = from + (i + 0.5) * scale;
-        const double low = centre - support + 0.5, high = centre + support + 0.5;
-        leat__span *span = &filter->spans[i];
-        span->start = low < 0 ? 0 : (uint32_t)low;
-        span->taps = (high > length ? length : (uint32_t)high) - span->start;
-        assert(span->taps >= 1 && span->taps <= filter->stride);
-        weigh(span, filter->weights + (size_t)i * filter->stride, centre, inverse);
-        if (span->start < filter->first) filter->first = span->start;
-        if (span->start + span->taps > filter->end) filter->end = span->start + span->taps;
+    if (packed_bytes(resize)) {
+        resize->packed = at;
+        resize->kernels->pack(resize);
     }
-    assert(filter->end <= length);
+    resize->ring = *ring;
+    resize->taken = resize->summed = resize->down.first;
+    resize->next = 0;
 }
 
-static uint8_t finish(int32_t sum)
+void leat__resize_take(leat__resize *resize, uint32_t end)
 {
-    sum >>= LEAT__RESIZE_BITS;
-    return (uint8_t)(sum > 255 ? 255 : sum); /* the rounding of very many weights can make it 256 */
+    if (end > resize->down.end) end = resize->down.end;
+    if (end > resize->taken) resize->taken = end;
 }
 
-static void across_3(const leat__filter *filter, const uint8_t *in, uint8_t *out)
+static const uint8_t *source_row(const leat__resize *resize, uint32_t y)
 {
-    for (uint32_t x = 0; x < filter->size; x++, out += 3) {
-        const leat__span *span = &filter->spans[x];
-        const int32_t *weight = filter->weights + (size_t)x * filter->stride, *end = weight + span->taps;
-        const uint8_t *pixel = in + (size_t)span->start * 3;
-        int32_t r = ONE / 2, g = ONE / 2, b = ONE / 2;
-        for (; weight < end; weight++, pixel += 3) {
-            r += *weight * pixel[0];
-            g += *weight * pixel[1];
-            b += *weight * pixel[2];
-        }
-        out[0] = finish(r);
-        out[1] = finish(g);
-        out[2] = finish(b);
-    }
+    const leat__ring *ring = &resize->ring;
+    const size_t pixel = resize->across.first - ring->column;
+    return ring->rows + (y % ring->count) * ring->stride + pixel * resize->channels;
 }
 
-static void across_4(const leat__filter *filter, const uint8_t *in, uint8_t *out)
+/* Few taps: straight from the source rows, those without weight left out. */
+static void sum_down(leat__resize *resize, uint32_t start)
 {
-    for (uint32_t x = 0; x < filter->size; x++, out += 4) {
-        const leat__span *span = &filter->spans[x];
-        const int32_t *weight = filter->weights + (size_t)x * filter->stride, *end = weight + span->taps;
-        const uint8_t *pixel = in + (size_t)span->start * 4;
-        int32_t r = ONE / 2, g = ONE / 2, b = ONE / 2, a = ONE / 2;
-        for (; weight < end; weight++, pixel += 4) {
-            r += *weight * pixel[0];
-            g += *weight * pixel[1];
-            b += *weight * pixel[2];
-            a += *weight * pixel[3];
-        }
-        out[0] = finish(r);
-        out[1] = finish(g);
-        out[2] = finish(b);
-        out[3] = finish(a);
-    }
+    const int16_t *weights = resize->down.weights + (size_t)resize->next * resize->down.stride;
+    const uint8_t *rows[LEAT__FILTER_FEW];
+    unsigned taps = resize->down.taps;
+    while (taps > 1 && weights[taps - 1] == 0) taps--;
+    for (; taps > 1 && weights[0] == 0; taps--, start++) weights++;
+    for (unsigned t = 0; t < taps; t++) rows[t] = source_row(resize, start + t);
+    resize->kernels->down(rows, weights, taps, resize->channels, resize->columns, resize->planes, resize->plane);
 }
 
-/* A block of columns: constant bounds, so that compilers make vectors of it. */
-static void down_block(const leat__span *span, const int32_t *weights, const uint8_t *ring, size_t stride,
-                       uint32_t rows, uint8_t *out)
+/* Many taps: adds the next source row to every output row that it is part of. */
+static void add_row(leat__resize *resize)
 {
-    int32_t sums[LEAT__RESIZE_BLOCK];
-    uint32_t slot = span->start % rows;
-    for (int x = 0; x < LEAT__RESIZE_BLOCK; x++) sums[x] = ONE / 2;
-    for (uint32_t i = 0; i < span->taps; i++) {
-        const uint8_t *row = ring + slot * stride;
-        const int32_t weight = weights[i];
-        for (int x = 0; x < LEAT__RESIZE_BLOCK; x++) sums[x] += weight * row[x];
-        if (++slot == rows) slot = 0;
-    }
-    for (int x = 0; x < LEAT__RESIZE_BLOCK; x++) out[x] = finish(sums[x]);
-}
-
-#if defined(__x86_64__)
-/* One vector is one pixel; with 3 channels its fourth element is the next pixel's first byte, and is overwritten. */
-AVX2 static inline __attribute__((always_inline)) void
-across_avx2(const leat__filter *filter, const uint8_t *in, const unsigned channels, uint8_t *out)
-{
-    for (uint32_t x = 0; x < filter->size; x++, out += channels) {
-        const leat__span *span = &filter->spans[x];
-        const int32_t *weight = filter->weights + (size_t)x * filter->stride, *end = weight + span->taps;
-        const uint8_t *pixel = in + (size_t)span->start * channels;
-        __m128i sum = _mm_set1_epi32(ONE / 2);
-        for (; weight < end; weight++, pixel += channels) {
-            int32_t bytes;
-            memcpy(&bytes, pixel, sizeof(bytes));
-            __m128i wide = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(bytes));
-            sum = _mm_add_epi32(sum, _mm_mullo_epi32(wide, _mm_set1_epi32(*weight)));
-        }
-        sum = _mm_srai_epi32(sum, LEAT__RESIZE_BITS);
-        sum = _mm_packus_epi16(_mm_packus_epi32(sum, sum), sum);
-        int32_t done = _mm_cvtsi128_si32(sum);
-        memcpy(out, &done, channels);
+    const leat__filter *down = &resize->down;
+    const size_t count = (size_t)resize->columns * resize->channels;
+    const uint32_t row = resize->summed++, at = row - down->first;
+    for (uint32_t y = resize->next; y < down->size && (uint32_t)down->starts[y] <= at; y++) {
+        assert(y - resize->next < OPEN);
+        const uint32_t tap = at - (uint32_t)down->starts[y];
+        float *sums = resize->sums + y % OPEN * count;
+        if (tap == 0) memset(sums, 0, count * sizeof(*sums));
+        if (tap >= down->taps) continue;
+        const float weight = down->float_weights[(size_t)y * down->stride + tap];
+        if (weight != 0) resize->kernels->add(source_row(resize, row), weight, count, sums);
     }
 }
 
-AVX2 static void across_3_avx2(const leat__filter *filter, const uint8_t *in, uint8_t *out)
+bool leat__resize_next(leat__resize *resize, uint8_t *out, uint32_t *y)
 {
-    across_avx2(filter, in, 3, out);
-}
-
-AVX2 static void across_4_avx2(const leat__filter *filter, const uint8_t *in, uint8_t *out)
-{
-    across_avx2(filter, in, 4, out);
-}
-
-AVX2 static void down_block_avx2(const leat__span *span, const int32_t *weights, const uint8_t *ring, size_t stride,
-                                 uint32_t rows, uint8_t *out)
-{
-    __m256i left = _mm256_set1_epi32(ONE / 2), right = left;
-    uint32_t slot = span->start % rows;
-    for (uint32_t i = 0; i < span->taps; i++) {
-        __m128i row = _mm_loadu_si128((const __m128i *)(ring + slot * stride));
-        __m256i weight = _mm256_set1_epi32(weights[i]);
-        left = _mm256_add_epi32(left, _mm256_mullo_epi32(_mm256_cvtepu8_epi32(row), weight));
-        right = _mm256_add_epi32(right, _mm256_mullo_epi32(_mm256_cvtepu8_epi32(_mm_srli_si128(row, 8)), weight));
-        if (++slot == rows) slot = 0;
+    const leat__filter *down = &resize->down;
+    if (resize->next == down->size) return false;
+    const uint32_t start = down->first + (uint32_t)down->starts[resize->next], end = start + down->taps;
+    if (resize->sums)
+        while (resize->summed < end && resize->summed < resize->taken) add_row(resize);
+    if (end > resize->taken) return false;
+    if (resize->sums) {
+        const size_t count = (size_t)resize->columns * resize->channels;
+        resize->kernels->settle(resize->sums + resize->next % OPEN * count, resize->channels, resize->columns,
+                                resize->planes, resize->plane);
+    } else {
+        sum_down(resize, start);
     }
-    left = _mm256_srai_epi32(left, LEAT__RESIZE_BITS);
-    right = _mm256_srai_epi32(right, LEAT__RESIZE_BITS);
-    __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(left, right), 0xD8); /* packing works on halves */
-    __m128i done = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-    _mm_storeu_si128((__m128i *)out, done);
-}
-#endif
-
-void leat__resize_across(const leat__filter *filter, const uint8_t *in, unsigned channels, uint8_t *out)
-{
-    assert(channels == 3 || channels == 4);
-    void (*across)(const leat__filter *, const uint8_t *, uint8_t *) = channels == 3 ? across_3 : across_4;
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2")) across = channels == 3 ? across_3_avx2 : across_4_avx2;
-#endif
-    across(filter, in, out);
-}
-
-void leat__resize_down(const leat__filter *filter, uint32_t y, const uint8_t *ring, size_t stride, uint32_t rows,
-                       size_t bytes, uint8_t *out)
-{
-    assert(y < filter->size && stride % LEAT__RESIZE_BLOCK == 0 && bytes <= stride);
-    const leat__span *span = &filter->spans[y];
-    const int32_t *weights = filter->weights + (size_t)y * filter->stride;
-    assert(span->taps >= 1 && span->taps <= rows);
-    void (*block)(const leat__span *, const int32_t *, const uint8_t *, size_t, uint32_t, uint8_t *) = down_block;
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2")) block = down_block_avx2;
-#endif
-    for (size_t x = 0; x < bytes; x += LEAT__RESIZE_BLOCK) block(span, weights, ring + x, stride, rows, out + x);
+    if (resize->across.taps > LEAT__FILTER_FEW) resize->kernels->across_many(resize, out);
+    else resize->kernels->across(resize, out);
+    *y = resize->next++;
+    return true;
 }

@@ -1,16 +1,16 @@
 /* transform.c - from image rows to a row of the batch, in one streaming pass.
  *
- * What:    rows come in strips of a few; each is resized across into a ring that holds as many rows as one output row
- *          can be made of; whenever an output row's sources are all there it is resized down, flipped, normalized,
- *          converted and written to its final place.
- * Why so:  the ring (some 20 rows of 224 pixels for a photograph) stays in the first-level cache, and memory does not
- *          grow with the image's height. Rows above the crop are stepped over, rows below it are never asked for.
- *          Images to be turned upright (EXIF) are decoded whole first, straight into their turned place: their first
- *          row is only known then.
+ * What:    rows come in strips of a few, straight into a ring that holds as many as one output row can be made of, and
+ *          a strip; whenever an output row's sources are all there it is resized, normalized, converted and written to
+ *          its final place.
+ * Why so:  the ring (16 rows for a photograph) stays in the caches near the core, nothing is copied, and memory does
+ *          not grow with the image's height. With LEAT_DECODE_CROP the reader is told which rows and columns are
+ *          needed, and at which scale. Images to be turned upright (EXIF) are decoded whole first, straight into their
+ *          turned place: their first row is only known then.
  * Threads: one transform per worker; leat__transform_image runs in the pool.
  * Invariants: scratch holds exactly what `measure` says, at offsets that are multiples of 64; before a strip is read
  *          every output row that could be made has been, so the ring never loses a row that is still needed (ring_rows
- *          = most taps + a strip).
+ *          >= what resize keeps + a strip).
  * Not here: the resize itself (resize.c), the choice of the box (view.c), formats (image.h). */
 #include "stages/transform.h"
 
@@ -23,12 +23,14 @@
 #include "stages/resize.h"
 
 #define STRIP_BYTES ((size_t)256 << 10) /* a strip is as many rows as fit, at least 1 ... */
-#define STRIP_ROWS 16                   /* ... and at most a row of JPEG's largest common blocks */
+#define STRIP_ROWS 8                    /* ... and at most so many: two strips of a photograph stay in 32 KiB */
+#define AROUND_CACHE true /* a batch is larger than the caches, and its trainer copies it once */
 
 struct leat__transform {
     /* fixed after creation */
     leat_image image;
     leat__pixels pixels;
+    leat__simd level;
     unsigned channels;
     /* the job's own */
     uint8_t *scratch;
@@ -37,8 +39,8 @@ struct leat__transform {
 
 /* Where things lie in the scratch, bytes from its start. */
 typedef struct layout {
-    size_t across, down, strip, ring, row, whole, total;
-    size_t strip_stride, ring_stride;
+    size_t ring, row, whole, total; /* the resize's own memory is first */
+    size_t stride;
     uint32_t strip_rows, ring_rows;
 } layout;
 
@@ -48,10 +50,12 @@ typedef struct passage {
     leat__image_reader *reader;
     leat__image_info info;
     int orientation;
-    uint32_t width, height; /* upright */
-    leat__view view;
+    unsigned reduce;        /* the image is decoded at 1/reduce of its size */
+    leat__view view;        /* in pixels of the upright image */
+    leat__line across, down;/* in pixels of the image as it is decoded, reduced if it is */
+    leat__image_part part;  /* of it: what the reader gives */
     layout at;
-    leat__filter across, down;
+    leat__resize resize;
     bool premultiply;       /* alpha, and at least one direction is resized */
     uint8_t *whole;         /* the upright image, if it had to be turned; else NULL: rows come from the reader */
     void *out;
@@ -62,43 +66,58 @@ static size_t aligned(size_t bytes)
     return (bytes + LEAT_ALIGNMENT - 1) / LEAT_ALIGNMENT * LEAT_ALIGNMENT;
 }
 
-/* Lays out the scratch for a source of width x height of which extent_x x extent_y is used. False if that overflows. */
-static bool measure(const leat_image *image, uint32_t width, uint32_t height, double extent_x, double extent_y,
-                    bool turned, layout *at)
+static uint32_t strip_rows_for(size_t stride)
+{
+    const size_t fit = STRIP_BYTES / stride;
+    return fit < 1 ? 1 : fit > STRIP_ROWS ? STRIP_ROWS : (uint32_t)fit;
+}
+
+/* Bytes of a ring for `kept` rows and a strip, rounded up to whole strips; never less for a longer stride. */
+static size_t ring_bytes(size_t stride, uint32_t kept)
+{
+    const size_t strip = stride * STRIP_ROWS < STRIP_BYTES ? stride * STRIP_ROWS : STRIP_BYTES;
+    return kept * stride + 2 * (strip < stride ? stride : strip);
+}
+
+/* Lays out the scratch: `resize` bytes for the resize, a ring for `kept` rows of `width` px and a strip, an output row,
+ * and `whole` px of an upright image (0: none). False if that overflows. */
+static bool measure(const leat_image *image, size_t resize, uint32_t width, uint32_t kept, uint64_t whole, layout *at)
 {
     const size_t channels = image->alpha ? 4 : 3;
-    const uint32_t stored_width = turned && height > width ? height : width; /* or less */
-    at->strip_stride = aligned(stored_width * channels + LEAT__RESIZE_SLACK);
-    at->strip_rows = (uint32_t)(STRIP_BYTES / at->strip_stride);
-    if (at->strip_rows < 1) at->strip_rows = 1;
-    if (at->strip_rows > STRIP_ROWS) at->strip_rows = STRIP_ROWS;
-    at->ring_stride = aligned(image->width * channels);
-    at->ring_rows = leat__filter_taps(extent_y, image->height) + at->strip_rows;
-    at->across = 0;
-    at->down = at->across + aligned(leat__filter_bytes(extent_x, image->width));
-    at->strip = at->down + aligned(leat__filter_bytes(extent_y, image->height));
-    at->ring = at->strip + at->strip_rows * at->strip_stride;
-    at->row = at->ring + at->ring_rows * at->ring_stride;
-    at->whole = at->row + at->ring_stride;
+    at->stride = aligned(width * channels + LEAT__RESIZE_SLACK);
+    at->strip_rows = strip_rows_for(at->stride);
+    at->ring_rows = (kept + at->strip_rows - 1) / at->strip_rows * at->strip_rows + at->strip_rows;
+    at->ring = resize;
+    at->row = at->ring + ring_bytes(at->stride, kept);
+    assert(at->ring_rows * at->stride <= at->row - at->ring);
+    at->whole = at->row + leat__resize_row_bytes(image->width, (unsigned)channels);
     at->total = at->whole;
-    if (!turned) return true;
-    size_t pixels;
-    return !__builtin_mul_overflow((size_t)width, (size_t)height, &pixels) &&
-           !__builtin_mul_overflow(pixels, channels, &pixels) &&
-           !__builtin_add_overflow(pixels, (size_t)(LEAT__RESIZE_SLACK + LEAT_ALIGNMENT), &pixels) &&
-           !__builtin_add_overflow(at->total, aligned(pixels), &at->total);
+    size_t bytes;
+    return !whole || (!__builtin_mul_overflow(whole, channels, &bytes) &&
+                      !__builtin_add_overflow(bytes, (size_t)(LEAT__RESIZE_SLACK + LEAT_ALIGNMENT), &bytes) &&
+                      !__builtin_add_overflow(at->total, aligned(bytes), &at->total));
+}
+
+/* The most that any part of an image of width x height px needs, stored in rows of `stored` px. */
+static size_t most_scratch(const leat_image *image, uint32_t width, uint32_t height, uint32_t stored, uint64_t whole)
+{
+    const leat__line across = {.length = width, .size = image->width, .resample = image->resample};
+    const leat__line down = {.length = height, .size = image->height, .resample = image->resample};
+    const uint32_t taps = leat__filter_most_taps(image->resample, height, image->height);
+    const uint32_t kept = (taps < LEAT__FILTER_FEW ? taps : LEAT__FILTER_FEW) - 1;
+    layout at;
+    const size_t resize = leat__resize_most_bytes(&across, &down, image->alpha ? 4 : 3);
+    return measure(image, resize, stored, kept, whole, &at) ? at.total : SIZE_MAX;
 }
 
 size_t leat__transform_scratch(const leat_image *image, uint32_t width, uint32_t height)
 {
     assert(width > 0 && height > 0);
-    layout stored, turned, sideways;
-    if (!measure(image, width, height, width, height, false, &stored)) return SIZE_MAX;
-    if (!image->orient) return stored.total;
-    if (!measure(image, width, height, width, height, true, &turned)) return SIZE_MAX;
-    if (!measure(image, height, width, height, width, true, &sideways)) return SIZE_MAX;
-    const size_t most = turned.total > sideways.total ? turned.total : sideways.total;
-    return most > stored.total ? most : stored.total;
+    if (!image->orient) return most_scratch(image, width, height, width, 0);
+    const uint64_t pixels = (uint64_t)width * height;
+    const size_t upright = most_scratch(image, width, height, width, pixels);
+    const size_t sideways = most_scratch(image, height, width, width, pixels);
+    return upright > sideways ? upright : sideways;
 }
 
 leat__transform *leat__transform_new(const leat_image *image)
@@ -107,7 +126,9 @@ leat__transform *leat__transform_new(const leat_image *image)
     if (!transform) return NULL;
     transform->image = *image;
     transform->channels = image->alpha ? 4 : 3;
-    leat__pixels_init(&transform->pixels, image);
+    transform->level = leat__simd_best();
+    leat__pixels_init(&transform->pixels, image, transform->level);
+    transform->pixels.around_cache = AROUND_CACHE;
     return transform;
 }
 
@@ -137,51 +158,84 @@ static leat_code need_scratch(leat__transform *transform, size_t bytes, leat_err
     return LEAT_OK;
 }
 
-/* leat__resize_down works in blocks: what lies between the pixels and a block's end is read, and must be something. */
-static void clear_ring_ends(const passage *p)
+/* The largest reduction at which the crop is still no smaller than the output. */
+static unsigned choose_reduce(const passage *p)
 {
-    const size_t bytes = (size_t)p->transform->image.width * p->transform->channels;
-    uint8_t *ring = p->transform->scratch + p->at.ring;
-    for (uint32_t i = 0; i < p->at.ring_rows; i++)
-        memset(ring + i * p->at.ring_stride + bytes, 0, p->at.ring_stride - bytes);
+    const leat_image *image = &p->transform->image;
+    unsigned reduce = 1;
+    if (image->decode == LEAT_DECODE_WHOLE || p->orientation != 1) return 1;
+    while (2 * reduce <= 8 && 2 * reduce <= p->info.most_reduce && p->view.width / (2 * reduce) >= image->width &&
+           p->view.height / (2 * reduce) >= image->height)
+        reduce *= 2;
+    return reduce;
 }
 
-/* Chooses the view, takes scratch for it and computes the filters. */
-static leat_code prepare(passage *p, const leat__image_limits *limits, const leat__random_key *key, leat_error *error)
+/* Chooses the view and the scale, and plans the resize. */
+static leat_code plan(passage *p, const leat__random_key *key, leat_error *error)
 {
-    leat__transform *t = p->transform;
-    const leat_image *image = &t->image;
+    const leat_image *image = &p->transform->image;
     const bool sideways = p->orientation >= 5;
-    p->width = sideways ? p->info.height : p->info.width;
-    p->height = sideways ? p->info.width : p->info.height;
-    assert(p->info.channels == t->channels);
-    if (p->width > LEAT__RESIZE_LONGEST || p->height > LEAT__RESIZE_LONGEST)
-        return leat__fail(error, LEAT_ELIMIT, 0, "image of %u x %u px: sides over %d px cannot be resized", p->width,
-                          p->height, LEAT__RESIZE_LONGEST);
-    leat__view_choose(image, p->width, p->height, key, &p->view);
+    const uint32_t width = sideways ? p->info.height : p->info.width;
+    const uint32_t height = sideways ? p->info.width : p->info.height;
+    assert(p->info.channels == p->transform->channels);
+    if (width > LEAT__FILTER_LONGEST || height > LEAT__FILTER_LONGEST)
+        return leat__fail(error, LEAT_ELIMIT, 0, "image of %u x %u px: sides over %d px cannot be resized", width,
+                          height, LEAT__FILTER_LONGEST);
+    leat__view_choose(image, width, height, key, &p->view);
     const leat__view *view = &p->view;
-    uint64_t held;
-    if (!measure(image, p->width, p->height, view->width, view->height, p->orientation != 1, &p->at) ||
-        __builtin_add_overflow((uint64_t)p->at.total, p->info.codec_bytes, &held))
-        return leat__fail(error, LEAT_ELIMIT, 0, "image of %u x %u px: too large to be held", p->width, p->height);
-    if (p->at.total > LEAT__TRANSFORM_KEEP && held > limits->max_codec_bytes)
-        return leat__fail(error, LEAT_ELIMIT, 0,
-                          "image of %u x %u px, EXIF orientation %d: %llu bytes needed to decode and %s, %llu allowed",
-                          p->width, p->height, p->orientation, (unsigned long long)held,
-                          p->orientation != 1 ? "turn upright" : "resize", (unsigned long long)limits->max_codec_bytes);
-    assert(p->at.total <= leat__transform_scratch(image, p->info.width, p->info.height));
-    leat_code code = need_scratch(t, p->at.total, error);
-    if (code) return code;
-    clear_ring_ends(p);
-    leat__filter_build(&p->across, t->scratch + p->at.across, p->width, view->x, view->x + view->width, image->width);
-    leat__filter_build(&p->down, t->scratch + p->at.down, p->height, view->y, view->y + view->height, image->height);
-    p->premultiply = t->channels == 4 && !(p->across.identity && p->down.identity);
+    const unsigned by = p->reduce = choose_reduce(p);
+    p->across = (leat__line){.length = (width + by - 1) / by, .size = image->width, .begin = view->x / by,
+                             .end = (view->x + view->width) / by, .resample = image->resample, .mirrored = view->flip};
+    p->down = (leat__line){.length = (height + by - 1) / by, .size = image->height, .begin = view->y / by,
+                           .end = (view->y + view->height) / by, .resample = image->resample};
+    leat__resize_plan(&p->resize, &p->across, &p->down, p->transform->channels, p->transform->level);
+    p->premultiply = p->transform->channels == 4 && !(p->resize.across.identity && p->resize.down.identity);
     return LEAT_OK;
 }
 
-static uint32_t strip_length(const passage *p, uint32_t from, uint32_t to)
+/* Tells the reader what is needed of it. */
+static leat_code choose_part(passage *p, leat_error *error)
 {
-    return to - from < p->at.strip_rows ? to - from : p->at.strip_rows;
+    const leat__filter *across = &p->resize.across, *down = &p->resize.down;
+    p->part = (leat__image_part){.width = p->info.width, .height = p->info.height};
+    if (p->transform->image.decode == LEAT_DECODE_WHOLE || p->orientation != 1) return LEAT_OK;
+    const leat__image_part needed = {.x = across->first, .y = down->first, .width = across->end - across->first,
+                                     .height = down->end - down->first};
+    if (needed.width == p->part.width && needed.height == p->part.height) return LEAT_OK; /* all of it, at full size */
+    p->part = needed;
+    const leat_code code = leat__image_select(p->reader, p->reduce, &p->part, error);
+    assert(code || (p->part.x <= needed.x && p->part.x + p->part.width >= needed.x + needed.width));
+    return code;
+}
+
+/* Takes scratch, for what is planned, and makes the resize ready. */
+static leat_code prepare(passage *p, const leat__image_limits *limits, leat_error *error)
+{
+    leat__transform *t = p->transform;
+    const bool turned = p->orientation != 1;
+    const uint32_t width = p->info.width, height = p->info.height;
+    uint64_t held;
+    if (!measure(&t->image, leat__resize_bytes(&p->resize), p->part.width, leat__resize_kept(&p->resize),
+                 turned ? (uint64_t)width * height : 0, &p->at) ||
+        __builtin_add_overflow((uint64_t)p->at.total, p->info.codec_bytes, &held))
+        return leat__fail(error, LEAT_ELIMIT, 0, "image of %u x %u px: too large to be held", width, height);
+    if (p->at.total > LEAT__TRANSFORM_KEEP && held > limits->max_codec_bytes)
+        return leat__fail(error, LEAT_ELIMIT, 0,
+                          "image of %u x %u px, EXIF orientation %d: %llu bytes needed to decode and %s, %llu allowed",
+                          p->across.length, p->down.length, p->orientation, (unsigned long long)held,
+                          turned ? "turn upright" : "resize", (unsigned long long)limits->max_codec_bytes);
+    assert(p->at.total <= leat__transform_scratch(&t->image, width, height));
+    leat_code code = need_scratch(t, p->at.total, error);
+    if (code) return code;
+    leat__ring ring = {.rows = t->scratch + p->at.ring, .stride = p->at.stride, .count = p->at.ring_rows,
+                       .column = p->part.x};
+    if (turned) {
+        p->whole = t->scratch + p->at.whole;
+        const size_t stride = (size_t)p->across.length * t->channels;
+        ring = (leat__ring){.rows = p->whole, .stride = stride, .count = p->down.length};
+    }
+    leat__resize_begin(&p->resize, &p->across, &p->down, &ring, t->scratch);
+    return LEAT_OK;
 }
 
 /* Decodes the whole image, each pixel straight to its upright place: as Pillow's ImageOps.exif_transpose. */
@@ -190,15 +244,14 @@ static leat_code turn(passage *p, leat_error *error)
     const unsigned channels = p->transform->channels, what = (unsigned)(p->orientation - 1) & 3;
     const bool sideways = p->orientation >= 5, mirror_x = what == 1 || what == 2, mirror_y = what == 2 || what == 3;
     const ptrdiff_t right = mirror_x ? -(ptrdiff_t)channels : (ptrdiff_t)channels;
-    const ptrdiff_t line = (ptrdiff_t)p->width * channels, below = mirror_y ? -line : line;
+    const ptrdiff_t line = (ptrdiff_t)p->across.length * channels, below = mirror_y ? -line : line;
     const ptrdiff_t step_x = sideways ? below : right, step_y = sideways ? right : below;
-    uint8_t *strip = p->transform->scratch + p->at.strip, *whole = p->transform->scratch + p->at.whole, *corner = whole;
+    uint8_t *strip = p->transform->scratch + p->at.ring, *corner = p->whole;
     if (mirror_x) corner += line - channels;
-    if (mirror_y) corner += line * (ptrdiff_t)(p->height - 1);
-    const size_t stride = p->at.strip_stride;
-    assert((size_t)p->info.width * channels <= stride);
+    if (mirror_y) corner += line * (ptrdiff_t)(p->down.length - 1);
+    const size_t stride = p->at.stride;
     for (uint32_t y = 0, count; y < p->info.height; y += count) {
-        count = strip_length(p, y, p->info.height);
+        count = p->info.height - y < p->at.strip_rows ? p->info.height - y : p->at.strip_rows;
         leat_code code = leat__image_rows(p->reader, strip, stride, count, error);
         if (code) return code;
         for (uint32_t x = 0; x < p->info.width; x++)
@@ -207,65 +260,40 @@ static leat_code turn(passage *p, leat_error *error)
                        strip + row * stride + x * channels,
                        channels);
     }
-    p->whole = whole;
     return LEAT_OK;
 }
 
-/* The next `count` rows from y on, wherever they come from; they may be changed in place. */
-static leat_code take_strip(passage *p, uint32_t y, uint32_t count, uint8_t **rows, size_t *stride, leat_error *error)
-{
-    if (p->whole) {
-        *stride = (size_t)p->width * p->transform->channels;
-        *rows = p->whole + y * *stride;
-        return LEAT_OK;
-    }
-    *stride = p->at.strip_stride;
-    *rows = p->transform->scratch + p->at.strip;
-    return leat__image_rows(p->reader, *rows, *stride, count, error);
-}
-
-/* Source row y into its place in the ring, resized across. */
-static void put_in_ring(passage *p, uint32_t y, uint8_t *row)
-{
-    const unsigned channels = p->transform->channels;
-    uint8_t *place = p->transform->scratch + p->at.ring + (y % p->at.ring_rows) * p->at.ring_stride;
-    uint8_t *used = row + (size_t)p->across.first * channels;
-    if (p->premultiply) leat__pixels_premultiply(used, p->across.end - p->across.first);
-    if (p->across.identity) memcpy(place, used, (size_t)p->across.size * channels);
-    else leat__resize_across(&p->across, row, channels, place);
-}
-
-/* Output row y, whose sources are all in the ring. */
-static void finish_row(passage *p, uint32_t y)
+/* Rows y .. y + count, at `rows`, are where the resize looks for them: makes every output row that can be made. */
+static void use_rows(passage *p, uint32_t y, uint32_t count, uint8_t *rows)
 {
     leat__transform *t = p->transform;
-    uint8_t *ring = t->scratch + p->at.ring, *row = t->scratch + p->at.row;
-    if (p->down.identity) row = ring + (p->down.spans[y].start % p->at.ring_rows) * p->at.ring_stride;
-    else leat__resize_down(&p->down, y, ring, p->at.ring_stride, p->at.ring_rows, (size_t)t->image.width * t->channels,
-                           row);
-    if (p->premultiply) leat__pixels_unpremultiply(row, t->image.width);
-    leat__pixels_put(&t->pixels, row, y, p->view.flip, p->out);
+    const leat__ring *ring = &p->resize.ring;
+    const leat__filter *across = &p->resize.across;
+    uint8_t *row = t->scratch + p->at.row;
+    if (p->premultiply)
+        for (uint32_t i = 0; i < count; i++)
+            leat__pixels_premultiply(rows + i * ring->stride + (size_t)(across->first - ring->column) * t->channels,
+                                     across->end - across->first);
+    leat__resize_take(&p->resize, y + count);
+    for (uint32_t at; leat__resize_next(&p->resize, row, &at);) {
+        if (p->premultiply) leat__pixels_unpremultiply(row, p->resize.out_plane, across->size);
+        leat__pixels_put(&t->pixels, row, p->resize.out_plane, at, p->out);
+    }
 }
 
+/* Decodes strip by strip. With LEAT_DECODE_WHOLE rows above the crop and below are read too, into the ring. */
 static leat_code stream(passage *p, leat_error *error)
 {
-    uint32_t finished = 0, count;
-    uint8_t *rows;
-    size_t stride;
-    for (uint32_t y = p->whole ? p->down.first : 0; y < p->down.end; y += count) {
-        const bool wanted = y >= p->down.first;
-        count = strip_length(p, y, wanted ? p->down.end : p->down.first);
-        leat_code code = take_strip(p, y, count, &rows, &stride, error);
+    const leat__filter *down = &p->resize.down;
+    const uint32_t stop = p->transform->image.decode == LEAT_DECODE_WHOLE ? p->info.height : down->end;
+    for (uint32_t y = p->part.y, count; y < stop; y += count) {
+        const uint32_t left = p->at.strip_rows - y % p->at.strip_rows; /* the ring's end is a strip's end */
+        count = stop - y < left ? stop - y : left;
+        uint8_t *rows = p->transform->scratch + p->at.ring + (y % p->at.ring_rows) * p->at.stride;
+        leat_code code = leat__image_rows(p->reader, rows, p->at.stride, count, error);
         if (code) return code;
-        if (!wanted) continue;
-        for (uint32_t i = 0; i < count; i++) put_in_ring(p, y + i, rows + i * stride);
-        for (; finished < p->down.size; finished++) {
-            const leat__span *span = &p->down.spans[finished];
-            if (span->start + span->taps > y + count) break;
-            finish_row(p, finished);
-        }
+        if (y + count > down->first && y < down->end) use_rows(p, y, count, rows);
     }
-    assert(finished == p->down.size);
     return LEAT_OK;
 }
 
@@ -278,10 +306,17 @@ leat_code leat__transform_image(leat__transform *transform, leat__image_reader *
     if (code) return code; /* the reader is ready for the next image */
     assert(p.info.width > 0 && p.info.height > 0 && p.info.orientation >= 1 && p.info.orientation <= 8);
     if (transform->image.orient) p.orientation = p.info.orientation;
-    code = prepare(&p, limits, key, error);
-    if (!code && p.orientation != 1) code = turn(&p, error);
-    if (!code) code = stream(&p, error);
+    code = plan(&p, key, error);
+    if (!code) code = choose_part(&p, error);
+    if (!code) code = prepare(&p, limits, error);
+    if (!code && !p.whole) code = stream(&p, error);
+    if (!code && p.whole) code = turn(&p, error);
+    if (!code && p.whole)
+        use_rows(&p, p.resize.down.first, p.resize.down.end - p.resize.down.first,
+                 p.whole + p.resize.down.first * p.resize.ring.stride);
     if (!code) code = leat__image_verify(reader, error);
+    assert(code || p.resize.next == p.resize.down.size);
+    leat__pixels_done(&transform->pixels);
     leat__image_done(reader);
     if (transform->capacity > LEAT__TRANSFORM_KEEP) drop_scratch(transform);
     return code;

@@ -1,8 +1,9 @@
 /* transform.h - from image rows to a row of the batch: crop, resize, flip, normalize, convert, in one streaming pass.
  *
- * Resize: antialiased bilinear as Pillow's Image.resize(size, BILINEAR, box), the same pixels bit for bit (resize.h):
- * triangle filter stretched by the scale, horizontal pass first, 8-bit intermediate, fixed-point coefficients. Rows are
- * pulled from the reader strip by strip and only the source rows that the next output rows need are kept.
+ * Resize: antialiased as Pillow's Image.resize(size, BILINEAR or BICUBIC, box) (resize.h says how close). Rows are
+ * pulled from the reader strip by strip and only the source rows that the next output rows need are kept. With
+ * LEAT_DECODE_CROP only what the crop needs is decoded, of a JPEG at 1/2, 1/4 or 1/8 of its size if the crop at that
+ * size is still no smaller than the output; the box is then divided alike. With LEAT_DECODE_WHOLE all rows are read.
  * Alpha (4 channels): colours are multiplied by alpha for the resize and divided after it, as Pillow does for mode
  * RGBA, so that transparent pixels' colours do not bleed; a crop that needs no resize is copied as it is. Alpha of
  * 3-channel output is dropped by the reader, not blended. */
@@ -15,7 +16,7 @@
 #include "stages/image.h"
 #include "stages/view.h"
 
-/* One worker's scratch: filter tables, strips, the rows between the passes. Kept from image to image up to
+/* One worker's scratch: filter tables, source rows, the row between the passes. Kept from image to image up to
  * LEAT__TRANSFORM_KEEP bytes; more is given back after the image. */
 #define LEAT__TRANSFORM_KEEP ((size_t)8 << 20)
 typedef struct leat__transform leat__transform;

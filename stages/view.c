@@ -46,6 +46,20 @@ static leat_code check_normalize(leat_image *image, leat_error *error)
     return LEAT_OK;
 }
 
+static leat_code check_choices(const leat_image *image, leat_error *error)
+{
+    if (image->crop != LEAT_CROP_NONE && image->crop != LEAT_CROP_CENTER && image->crop != LEAT_CROP_RANDOM_RESIZED)
+        return leat__fail(error, LEAT_EINVAL, 0, "image.crop is %d: it must be one of LEAT_CROP_*", (int)image->crop);
+    if (image->resample != LEAT_RESAMPLE_BILINEAR && image->resample != LEAT_RESAMPLE_BICUBIC)
+        return leat__fail(error, LEAT_EINVAL, 0,
+                          "image.resample is %d: it must be LEAT_RESAMPLE_BILINEAR or LEAT_RESAMPLE_BICUBIC",
+                          (int)image->resample);
+    if (image->decode != LEAT_DECODE_CROP && image->decode != LEAT_DECODE_WHOLE)
+        return leat__fail(error, LEAT_EINVAL, 0, "image.decode is %d: it must be LEAT_DECODE_CROP or LEAT_DECODE_WHOLE",
+                          (int)image->decode);
+    return LEAT_OK;
+}
+
 static leat_code check_format(leat_image *image, leat_error *error)
 {
     if (image->dtype != LEAT_UINT8 && image->dtype != LEAT_FLOAT32 && image->dtype != LEAT_FLOAT16)
@@ -65,15 +79,14 @@ leat_code leat__image_defaults(leat_image *image, leat_error *error)
     if (image->height > LONGEST_SIDE || image->width > LONGEST_SIDE)
         return leat__fail(error, LEAT_EINVAL, 0, "image.height and image.width are %u and %u: each must be 1..%d",
                           image->height, image->width, LONGEST_SIDE);
-    if (image->crop != LEAT_CROP_NONE && image->crop != LEAT_CROP_CENTER && image->crop != LEAT_CROP_RANDOM_RESIZED)
-        return leat__fail(error, LEAT_EINVAL, 0, "image.crop is %d: it must be one of LEAT_CROP_*", (int)image->crop);
     const uint32_t longer = image->height > image->width ? image->height : image->width;
     if (!image->resize_shorter) image->resize_shorter = longer * 256 / 224;
     if (!image->resize_shorter) image->resize_shorter = 1;
     if (image->resize_shorter > 2 * LONGEST_SIDE)
         return leat__fail(error, LEAT_EINVAL, 0, "image.resize_shorter is %u: it must be 1..%d", image->resize_shorter,
                           2 * LONGEST_SIDE);
-    leat_code code = check_range("scale", image->scale, 0.08f, 1, 1, error);
+    leat_code code = check_choices(image, error);
+    if (code == LEAT_OK) code = check_range("scale", image->scale, 0.08f, 1, 1, error);
     if (code == LEAT_OK) code = check_range("ratio", image->ratio, 3.0f / 4.0f, 4.0f / 3.0f, 1000, error);
     if (code == LEAT_OK) code = check_format(image, error);
     return code;

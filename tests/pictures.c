@@ -204,6 +204,30 @@ picture picture_jpeg(const jpeg_form *form)
 
 uint8_t *picture_jpeg_pixels(const picture *jpeg, unsigned channels)
 {
+    uint32_t width, height;
+    return picture_jpeg_reduced(jpeg, channels, 1, &width, &height);
+}
+
+void picture_keep_scans(picture *jpeg, unsigned scans)
+{
+    for (size_t at = 2, end = 2; at + 4 <= jpeg->size; at++) {
+        /* a segment, or in a scan's data, where ff is followed by 00 or a restart marker */
+        if (jpeg->data[at] != 0xff || jpeg->data[at + 1] == 0 || (jpeg->data[at + 1] & 0xf8) == 0xd0) {
+            end = at + 1;
+            continue;
+        }
+        if (jpeg->data[at + 1] == 0xda && scans-- == 0) {
+            memcpy(jpeg->data + end, "\xff\xd9", 2);
+            jpeg->size = end + 2;
+            return;
+        }
+        at += 1 + ((size_t)jpeg->data[at + 2] << 8 | jpeg->data[at + 3]);
+    }
+}
+
+uint8_t *picture_jpeg_reduced(const picture *jpeg, unsigned channels, unsigned reduce, uint32_t *width,
+                              uint32_t *height)
+{
     struct jpeg_decompress_struct codec;
     struct jpeg_error_mgr messages;
     codec.err = jpeg_std_error(&messages);
@@ -212,7 +236,11 @@ uint8_t *picture_jpeg_pixels(const picture *jpeg, unsigned channels)
     jpeg_read_header(&codec, TRUE);
     bool ink = codec.num_components == 4;
     codec.out_color_space = ink ? JCS_CMYK : JCS_RGB;
+    codec.scale_num = 1;
+    codec.scale_denom = reduce;
     jpeg_start_decompress(&codec);
+    *width = codec.output_width;
+    *height = codec.output_height;
     size_t pixels = (size_t)codec.output_width * codec.output_height, step = ink ? 4 : 3;
     uint8_t *raw = need(malloc(pixels * step)), *out = need(malloc(pixels * channels));
     while (codec.output_scanline < codec.output_height) {

@@ -38,6 +38,13 @@ picture picture_jpeg(const jpeg_form *form);
 /* libjpeg's own decode, all rows: RGB as Pillow gives it. channels 3 or 4 (alpha 255). Owned. */
 uint8_t *picture_jpeg_pixels(const picture *jpeg, unsigned channels);
 
+/* The same at 1/reduce of the size (1, 2, 4, 8), whose columns and rows it says. */
+uint8_t *picture_jpeg_reduced(const picture *jpeg, unsigned channels, unsigned reduce, uint32_t *width,
+                              uint32_t *height);
+
+/* Leaves the first `scans` scans of a JPEG, and an end marker. */
+void picture_keep_scans(picture *jpeg, unsigned scans);
+
 typedef struct png_form {
     unsigned width, height;
     int colour, depth;     /* as libpng's PNG_COLOR_TYPE_... */

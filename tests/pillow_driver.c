@@ -1,8 +1,9 @@
 /* pillow_driver.c - runs leat's transform for pillow_compare.py: a job a line on stdin, the row's bytes on stdout.
  *
- * A line: FILE out_height out_width dtype layout alpha orient flip x y width height [mean r g b, std r g b]
- * width 0: the whole image. The view is the line's, so this program brings its own leat__view_choose and must be linked
- * with the objects of transform.c, resize.c, pixels.c, the image readers and failure.c, but without view.c. */
+ * A line: FILE out_height out_width dtype layout alpha orient flip bicubic x y width height [mean r g b, std r g b]
+ * width 0: the whole image. The file is decoded whole, as Pillow does. The view is the line's, so this program brings
+ * its own leat__view_choose and must be linked with the sources of transform.c, resize, pixels, the image readers and
+ * failure.c, but without view.c. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,13 +62,13 @@ int main(void)
     leat__image_reader *reader = leat__image_reader_new();
     assert(reader);
     while (!failed && fgets(line, sizeof(line), stdin)) {
-        leat_image image = {.std = {1, 1, 1}};
-        int dtype, layout, alpha, orient, flip;
-        int n = sscanf(line, "%511s %u %u %d %d %d %d %d %lf %lf %lf %lf %f %f %f %f %f %f", path, &image.height,
-                       &image.width, &dtype, &layout, &alpha, &orient, &flip, &asked.x, &asked.y, &asked.width,
-                       &asked.height, &image.mean[0], &image.mean[1], &image.mean[2], &image.std[0],
-                       &image.std[1], &image.std[2]);
-        if (n != 12 && n != 18) {
+        leat_image image = {.std = {1, 1, 1}, .decode = LEAT_DECODE_WHOLE};
+        int dtype, layout, alpha, orient, flip, bicubic;
+        int n = sscanf(line, "%511s %u %u %d %d %d %d %d %d %lf %lf %lf %lf %f %f %f %f %f %f", path, &image.height,
+                       &image.width, &dtype, &layout, &alpha, &orient, &flip, &bicubic, &asked.x, &asked.y,
+                       &asked.width, &asked.height, &image.mean[0], &image.mean[1], &image.mean[2],
+                       &image.std[0], &image.std[1], &image.std[2]);
+        if (n != 13 && n != 19) {
             fprintf(stderr, "malformed line: %s", line);
             failed = 1;
             break;
@@ -76,6 +77,7 @@ int main(void)
         image.layout = (leat_layout)layout;
         image.alpha = alpha;
         image.orient = orient;
+        image.resample = bicubic ? LEAT_RESAMPLE_BICUBIC : LEAT_RESAMPLE_BILINEAR;
         asked.flip = flip;
         failed = run(reader, &image, path);
         fflush(stdout);

@@ -192,22 +192,78 @@ START_TEST(test_rows_that_are_not_there)
 }
 END_TEST
 
+START_TEST(test_select_takes_what_is_there_once)
+{
+    static const struct {
+        unsigned reduce;
+        leat__image_part part;
+        bool jpeg, png;
+    } cases[] = {
+        {1, {0, 0, 33, 19}, true, true},          {1, {32, 18, 1, 1}, true, true},
+        {1, {0, 0, 34, 19}, false, false},        {1, {0, 0, 33, 20}, false, false},
+        {1, {33, 0, 1, 1}, false, false},         {1, {0, 19, 1, 1}, false, false},
+        {1, {0, 0, 0, 19}, false, false},         {1, {0, 0, 33, 0}, false, false},
+        {1, {1, 0, UINT32_MAX, 1}, false, false}, {1, {0, UINT32_MAX, 1, UINT32_MAX}, false, false},
+        {0, {0, 0, 1, 1}, false, false},          {3, {0, 0, 1, 1}, false, false},
+        {16, {0, 0, 1, 1}, false, false},         {2, {0, 0, 17, 10}, true, false},
+        {2, {0, 0, 18, 10}, false, false},        {4, {8, 4, 1, 1}, true, false},
+        {8, {0, 0, 5, 3}, true, false},           {8, {5, 0, 1, 1}, false, false},
+    };
+    jpeg_form form = jpeg_plain;
+    form.width = 33, form.height = 19;
+    picture of[] = {picture_jpeg(&form), picture_png(&png_plain)};
+    uint8_t *rows = malloc(33 * 19 * 3);
+    leat__image_part pixel = {0, 0, 1, 1};
+    leat_error error;
+    ck_assert_int_eq(leat__image_select(reader, 1, &pixel, &error), LEAT_EINVAL);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int png = 0; png < 2; png++) {
+            leat__image_info info;
+            leat__image_part got = cases[i].part;
+            const bool fits = png ? cases[i].png : cases[i].jpeg;
+            ck_assert_int_eq(leat__image_open(reader, of[png].data, of[png].size, false, &roomy, &info, NULL), LEAT_OK);
+            ck_assert_uint_eq(info.most_reduce, png ? 1 : 8);
+            leat_code code = leat__image_select(reader, cases[i].reduce, &got, &error);
+            ck_assert_msg(code == (fits ? LEAT_OK : LEAT_EINVAL), "case %zu of %d: %s", i, png, leat_code_name(code));
+            if (fits) {
+                const size_t stride = (size_t)got.width * 3;
+                ck_assert_int_eq(leat__image_select(reader, 1, &got, &error), LEAT_EINVAL); /* once only */
+                ck_assert_int_eq(leat__image_rows(reader, rows, stride, got.height + 1, &error), LEAT_EINVAL);
+                ck_assert_int_eq(leat__image_rows(reader, rows, stride, got.height, &error), LEAT_OK);
+                ck_assert_int_eq(leat__image_rows(reader, rows, stride, 1, &error), LEAT_EINVAL);
+                ck_assert_int_eq(leat__image_verify(reader, &error), LEAT_OK);
+            } else { /* nothing has happened */
+                ck_assert_int_eq(leat__image_rows(reader, rows, 33 * 3, 1, &error), LEAT_OK);
+                ck_assert_int_eq(leat__image_select(reader, 1, &pixel, &error), LEAT_EINVAL); /* too late */
+                ck_assert_int_eq(leat__image_rows(reader, rows, 33 * 3, 18, &error), LEAT_OK);
+            }
+            leat__image_done(reader);
+        }
+    }
+    free(rows);
+    free(of[0].data), free(of[1].data);
+}
+END_TEST
+
 START_TEST(test_stride_leaves_the_gap_alone)
 {
     picture of[] = {picture_jpeg(&jpeg_plain), picture_png(&png_plain)};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 4; i++) { /* whole, and a part */
         leat__image_info info;
-        ck_assert_int_eq(leat__image_open(reader, of[i].data, of[i].size, false, &roomy, &info, NULL), LEAT_OK);
-        size_t used = (size_t)info.width * 3, stride = used + 13, bad = 0;
-        uint8_t *rows = malloc(stride * info.height);
-        memset(rows, 0x77, stride * info.height);
-        ck_assert_int_eq(leat__image_rows(reader, rows, stride, info.height, NULL), LEAT_OK);
+        leat__image_part part = {20, 3, 9, 11};
+        ck_assert_int_eq(leat__image_open(reader, of[i % 2].data, of[i % 2].size, false, &roomy, &info, NULL), LEAT_OK);
+        if (i < 2) part = (leat__image_part){0, 0, info.width, info.height};
+        else ck_assert_int_eq(leat__image_select(reader, 1, &part, NULL), LEAT_OK);
+        size_t used = (size_t)part.width * 3, stride = used + 13, bad = 0;
+        uint8_t *rows = malloc(stride * part.height);
+        memset(rows, 0x77, stride * part.height);
+        ck_assert_int_eq(leat__image_rows(reader, rows, stride, part.height, NULL), LEAT_OK);
         leat__image_done(reader);
-        for (size_t at = 0; at < stride * info.height; at++) bad += at % stride >= used && rows[at] != 0x77;
+        for (size_t at = 0; at < stride * part.height; at++) bad += at % stride >= used && rows[at] != 0x77;
         ck_assert_uint_eq(bad, 0);
         free(rows);
-        free(of[i].data);
     }
+    free(of[0].data), free(of[1].data);
 }
 END_TEST
 
@@ -225,7 +281,9 @@ START_TEST(test_failing_allocations_are_errors_and_the_reader_lives_on)
     picture of[] = {picture_jpeg(&jpeg_plain), picture_jpeg(&progressive), picture_jpeg(&ink), picture_png(&png_plain),
                     picture_png(&interlaced)};
     uint8_t *rows = malloc(61 * 47 * 3);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 10; i++) { /* whole, and a part, which has its allocations elsewhere */
+        const picture *file = &of[i % 5];
+        leat__image_part part = {0, 9, 33, 1};
         long failures = 0;
         for (leat_code code = LEAT_ENOMEM; code != LEAT_OK; failures++) {
             leat__image_info info = {0};
@@ -234,8 +292,11 @@ START_TEST(test_failing_allocations_are_errors_and_the_reader_lives_on)
             leat__image_reader *fresh = NULL;
             allocations_left = failures;
             fresh = leat__image_reader_new();
-            code = fresh ? leat__image_open(fresh, of[i].data, of[i].size, false, &roomy, &info, &error) : LEAT_ENOMEM;
-            if (code == LEAT_OK) code = leat__image_rows(fresh, rows, info.width * 3, info.height, &error);
+            code = fresh ? leat__image_open(fresh, file->data, file->size, false, &roomy, &info, &error)
+                         : LEAT_ENOMEM;
+            if (code == LEAT_OK && i >= 5) code = leat__image_select(fresh, 1, &part, &error);
+            if (code == LEAT_OK)
+                code = leat__image_rows(fresh, rows, info.width * 3, i < 5 ? info.height : part.height, &error);
             if (code == LEAT_OK) code = leat__image_verify(fresh, &error);
             allocations_left = -1;
             ck_assert_msg(code == LEAT_OK || code == LEAT_ENOMEM, "picture %d, allocation %ld: %s", i, failures,
@@ -243,14 +304,14 @@ START_TEST(test_failing_allocations_are_errors_and_the_reader_lives_on)
             if (!fresh) continue;
             leat__image_done(fresh);
             uint8_t *pixels;
-            ck_assert_int_eq(decode(fresh, &of[i], false, &pixels, &error), LEAT_OK);
-            ck_assert_int_eq(memcmp(pixels, rows, code == LEAT_OK ? info.width * 3 * info.height : 0), 0);
+            ck_assert_int_eq(decode(fresh, file, false, &pixels, &error), LEAT_OK);
+            ck_assert_int_eq(memcmp(pixels, rows, code == LEAT_OK && i < 5 ? info.width * 3 * info.height : 0), 0);
             free(pixels);
             leat__image_reader_free(fresh);
         }
         if (!getenv("LD_PRELOAD")) ck_assert_int_gt(failures, 8); /* valgrind's allocator takes the place of ours */
-        free(of[i].data);
     }
+    for (int i = 0; i < 5; i++) free(of[i].data);
     free(rows);
 #endif
 }
@@ -372,6 +433,7 @@ int main(void)
     tcase_add_test(tests, test_formats_take_turns_between_errors);
     tcase_add_test(tests, test_done_in_any_state);
     tcase_add_test(tests, test_rows_that_are_not_there);
+    tcase_add_test(tests, test_select_takes_what_is_there_once);
     tcase_add_test(tests, test_stride_leaves_the_gap_alone);
     tcase_add_test(tests, test_failing_allocations_are_errors_and_the_reader_lives_on);
 #ifndef SANITIZED

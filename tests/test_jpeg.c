@@ -1,8 +1,10 @@
-/* test_jpeg.c - JPEG: every form bit by bit against libjpeg, every truncation, damage, limits, bombs. */
+/* test_jpeg.c - JPEG: every form bit by bit against libjpeg, parts at every scale, truncation, damage, limits. */
 #include "tests/decoding.h"
 #include "stages/jpeg.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <sys/time.h>
 
 static leat__image_reader *reader;
 
@@ -84,6 +86,190 @@ START_TEST(test_orientation)
 }
 END_TEST
 
+/* ---- parts ---- */
+
+static uint32_t draws = 1;
+
+static uint32_t draw(uint32_t below)
+{
+    draws ^= draws << 13, draws ^= draws >> 17, draws ^= draws << 5;
+    return draws % below;
+}
+
+/* A corner and 1 px as often as anything else. */
+static void draw_span(uint32_t size, uint32_t *from, uint32_t *length)
+{
+    *from = draw(3) ? draw(size) : draw(2) ? 0 : size - 1;
+    *length = draw(4) ? 1 + draw(size - *from) : draw(2) ? size - *from : 1;
+}
+
+static leat__image_part draw_part(uint32_t width, uint32_t height)
+{
+    leat__image_part part;
+    draw_span(width, &part.x, &part.width);
+    draw_span(height, &part.y, &part.height);
+    return part;
+}
+
+static jpeg_form draw_form(uint32_t longest)
+{
+    static const uint8_t samplings[][2] = {{1, 1}, {2, 1}, {1, 2}, {2, 2}, {4, 1}, {4, 2}, {1, 4},
+                                           {2, 4}, {4, 4}, {3, 1}, {1, 3}, {2, 3}, {3, 3}};
+    const uint8_t *sampling = samplings[draw(2) ? draw(4) : draw(13)];
+    jpeg_form form = {.width = 1 + draw(longest), .height = 1 + draw(longest), .h = sampling[0], .v = sampling[1]};
+    form.colours = draw(2) ? STORED_YCC : (jpeg_colours)draw(5);
+    form.quality = 20 + (int)draw(81);
+    form.scans = draw(3) ? SCANS_ONE : SCANS_SEVERAL + draw(2);
+    form.arithmetic = draw(10) == 0;
+    form.optimized = !form.arithmetic && draw(2);
+    form.restart_rows = draw(4) ? 0 : 1 + draw(2);
+    unsigned blocks = form.h * form.v + (form.colours < STORED_RGB ? 0 : form.colours < STORED_CMYK ? 2 : 3);
+    if (blocks > 10) form.scans = SCANS_SEVERAL; /* T.81 B.2.3 */
+    return form;
+}
+
+/* Opens, selects, takes the part's rows in strips, verifies, says done. *got: what was selected. *pixels: owned, NULL
+ * on an error. */
+static leat_code decode_selected(const picture *of, unsigned channels, unsigned reduce, leat__image_part *got,
+                                 uint32_t strip, uint8_t fill, uint8_t **pixels, leat_error *error)
+{
+    leat__image_info info;
+    *pixels = NULL;
+    leat_code code = leat__image_open(reader, of->data, of->size, channels == 4, &roomy, &info, error);
+    if (code == LEAT_OK) code = leat__image_select(reader, reduce, got, error);
+    if (code != LEAT_OK) return leat__image_done(reader), code;
+    size_t stride = (size_t)got->width * channels;
+    uint8_t *out = malloc(stride * got->height);
+    memset(out, fill, stride * got->height);
+    for (uint32_t y = 0; y < got->height && code == LEAT_OK; y += strip) {
+        uint32_t count = strip < got->height - y ? strip : got->height - y;
+        code = leat__image_rows(reader, out + y * stride, stride, count, error);
+    }
+    if (code == LEAT_OK) code = leat__image_verify(reader, error);
+    leat__image_done(reader);
+    if (code == LEAT_OK) *pixels = out;
+    else free(out);
+    return code;
+}
+
+/* True if the rows of `got` hold what is at `part` of the whole. */
+static bool is_part(const uint8_t *pixels, const leat__image_part *got, const leat__image_part *part,
+                    const uint8_t *whole, uint32_t width, size_t channels)
+{
+    for (uint32_t y = 0; y < part->height; y++) {
+        const uint8_t *row = pixels + ((size_t)y * got->width + part->x - got->x) * channels;
+        const uint8_t *want = whole + ((size_t)(part->y + y) * width + part->x) * channels;
+        if (memcmp(row, want, part->width * channels) != 0) return false;
+    }
+    return true;
+}
+
+/* Decodes the part and compares it with the same part of the whole. Returns the columns that were decoded. */
+static uint32_t expect_part(const picture *jpeg, unsigned channels, unsigned reduce, const leat__image_part *part,
+                            const uint8_t *whole, uint32_t width, const char *what)
+{
+    leat__image_part got = *part;
+    leat_error error = {.code = LEAT_OK};
+    uint8_t *pixels;
+    leat_code code = decode_selected(jpeg, channels, reduce, &got, 1 + draw(20), 0xa5, &pixels, &error);
+    ck_assert_msg(code == LEAT_OK, "%s: %s", what, error.message);
+    ck_assert_msg(got.x <= part->x && got.x + got.width >= part->x + part->width && got.x + got.width <= width &&
+                  got.y == part->y && got.height == part->height,
+                  "%s: columns %u + %u", what, got.x, got.width);
+    ck_assert_msg(is_part(pixels, &got, part, whole, width, channels), "%s: other pixels", what);
+    free(pixels);
+    return got.width;
+}
+
+/* Random parts of the picture at random scales. Sums up columns: wanted, decoded, and of the whole. */
+static void check_parts(const picture *jpeg, const jpeg_form *form, unsigned parts, uint64_t columns[3])
+{
+    for (unsigned i = 0; i < parts; i++) {
+        char what[200];
+        uint32_t width, height;
+        const unsigned reduce = 1u << draw(4), channels = draw(4) ? 3 : 4;
+        uint8_t *whole = picture_jpeg_reduced(jpeg, channels, reduce, &width, &height);
+        leat__image_part part = draw_part(width, height);
+        snprintf(what, sizeof what,
+                 "%ux%u colours %d sampling %ux%u quality %d scans %d restart %u, 1/%u: %ux%u at %u,%u",
+                 form->width, form->height, form->colours, form->h, form->v, form->quality, form->scans,
+                 form->restart_rows, reduce, part.width, part.height, part.x, part.y);
+        columns[0] += part.width;
+        columns[1] += expect_part(jpeg, channels, reduce, &part, whole, width, what);
+        columns[2] += width;
+        free(whole);
+    }
+}
+
+START_TEST(test_parts_are_those_of_the_whole)
+{
+    uint64_t columns[3] = {0};
+    draws = 1 + (uint32_t)_i;
+    for (unsigned i = 0; i < 400; i++) {
+        jpeg_form form = draw_form(_i == 0 ? 40 : 200);
+        picture jpeg = picture_jpeg(&form);
+        check_parts(&jpeg, &form, 6, columns);
+        free(jpeg.data);
+    }
+    ck_assert_uint_lt(columns[0], columns[1]);
+    ck_assert_uint_lt(columns[1], _i == 0 ? columns[2] : columns[2] * 7 / 10); /* or nothing is cropped */
+}
+END_TEST
+
+START_TEST(test_parts_of_large_images)
+{
+    uint64_t columns[3] = {0};
+    draws = 77;
+    for (unsigned i = 0; i < 12; i++) {
+        jpeg_form form = draw_form(200);
+        form.width += 1500, form.height += 900;
+        picture jpeg = picture_jpeg(&form);
+        check_parts(&jpeg, &form, 3, columns);
+        free(jpeg.data);
+    }
+}
+END_TEST
+
+/* Where scans are missing, libjpeg guesses at coefficients from the blocks around. */
+START_TEST(test_parts_of_unfinished_progressive_images)
+{
+    uint64_t columns[3] = {0};
+    draws = 1000;
+    for (unsigned i = 0; i < 300; i++) {
+        jpeg_form form = draw_form(160);
+        form.scans = SCANS_PROGRESSIVE;
+        if (form.h * form.v > 4) form.h = form.v = 2;
+        picture jpeg = picture_jpeg(&form);
+        picture_keep_scans(&jpeg, 1 + draw(9));
+        check_parts(&jpeg, &form, 4, columns);
+        free(jpeg.data);
+    }
+}
+END_TEST
+
+START_TEST(test_every_single_pixel_and_every_column_of_blocks)
+{
+    static const uint8_t samplings[][2] = {{1, 1}, {2, 1}, {1, 2}, {2, 2}, {4, 1}};
+    jpeg_form form = {.width = 75, .height = 37, .colours = STORED_YCC, .quality = 85};
+    form.h = samplings[_i][0], form.v = samplings[_i][1];
+    picture jpeg = picture_jpeg(&form);
+    for (unsigned reduce = 1; reduce <= 8; reduce *= 2) {
+        uint32_t width, height;
+        uint8_t *whole = picture_jpeg_reduced(&jpeg, 3, reduce, &width, &height);
+        for (uint32_t y = 0; y < height; y++) {
+            for (uint32_t x = 0; x < width; x++)
+                expect_part(&jpeg, 3, reduce, &(leat__image_part){x, y, 1, 1}, whole, width, "one pixel");
+        }
+        for (uint32_t x = 0; x < width; x++)
+            expect_part(&jpeg, 3, reduce, &(leat__image_part){x, 0, width - x, height}, whole, width, "from here");
+        for (uint32_t x = 1; x <= width; x++)
+            expect_part(&jpeg, 3, reduce, &(leat__image_part){0, 0, x, height}, whole, width, "to here");
+        free(whole);
+    }
+    free(jpeg.data);
+}
+END_TEST
+
 /* ---- truncation and damage ---- */
 
 static const jpeg_form damaged_forms[] = {
@@ -158,6 +344,57 @@ START_TEST(test_damaged_bytes_never_leave_pixels_undefined)
         free(bad.data);
     }
     ck_assert_uint_gt(errors, 20); /* the arithmetic decoder takes nearly any bits for some picture */
+    free(jpeg.data);
+}
+END_TEST
+
+static const leat__image_part in_the_middle = {.x = 17, .y = 19, .width = 9, .height = 7};
+
+START_TEST(test_every_truncation_is_an_error_of_a_part)
+{
+    picture jpeg = picture_jpeg(&damaged_forms[_i]);
+    for (size_t size = 0; size < jpeg.size; size++) {
+        picture cut = {malloc(size + !size), size};
+        memcpy(cut.data, jpeg.data, size);
+        leat__image_part part = in_the_middle;
+        leat_error error = {.code = LEAT_OK};
+        uint8_t *pixels;
+        leat_code code = decode_selected(&cut, 3, 1, &part, 3, 0, &pixels, &error);
+        ck_assert_msg(code == LEAT_ETRUNCATED, "%zu of %zu bytes: %s (%s)", size, jpeg.size, leat_code_name(code),
+                      error.message);
+        free(cut.data);
+    }
+    free(jpeg.data);
+}
+END_TEST
+
+/* Damage above or beside the part is found as it is when all rows are decoded down to the part's end; where that finds
+ * none, the pixels are the same. */
+START_TEST(test_damage_outside_of_the_part_is_found)
+{
+    picture jpeg = picture_jpeg(&damaged_forms[_i]);
+    unsigned errors = 0;
+    const uint32_t rows = in_the_middle.y + in_the_middle.height;
+    for (size_t at = 2; at < jpeg.size; at++) {
+        static const uint8_t flips[] = {0x01, 0x80, 0xff};
+        picture bad = picture_copy(&jpeg);
+        bad.data[at] ^= flips[at % 3];
+        leat__image_info info;
+        leat__image_part got = in_the_middle;
+        leat_error error = {.code = LEAT_OK};
+        uint8_t *whole, *part;
+        leat_code want = decode_part(reader, &bad, false, rows, 9, &roomy, 0, &whole, &info, &error);
+        if (info.width >= 26 && info.height >= rows) {
+            leat_code code = decode_selected(&bad, 3, 1, &got, 4, 0xa5, &part, &error);
+            ck_assert_msg(code == want, "byte %zu: %s, not %s", at, leat_code_name(code), leat_code_name(want));
+            ck_assert_msg(code || is_part(part, &got, &in_the_middle, whole, info.width, 3), "byte %zu: pixels", at);
+            errors += code != LEAT_OK;
+            free(part);
+        }
+        free(whole);
+        free(bad.data);
+    }
+    ck_assert_uint_gt(errors, 5); /* in the header and the tables at least */
     free(jpeg.data);
 }
 END_TEST
@@ -456,6 +693,37 @@ START_TEST(test_stop_ends_rows_soon)
 }
 END_TEST
 
+static atomic_bool alarmed;
+
+static void on_alarm(int signal)
+{
+    (void)signal;
+    atomic_store(&alarmed, true);
+}
+
+START_TEST(test_stop_ends_a_select_soon)
+{
+    jpeg_form form = {.width = 3000, .height = 3000, .colours = STORED_GREY, .h = 1, .v = 1, .quality = 100};
+    picture jpeg = picture_jpeg(&form);
+    leat__image_limits limits = roomy;
+    leat__image_info info;
+    leat__image_part part = {.y = 2999, .width = 3000, .height = 1}; /* tens of ms away, even for a fast machine */
+    const struct itimerval soon = {.it_value = {.tv_usec = 2000}};
+    limits.stop = &alarmed;
+    ck_assert_uint_gt(jpeg.size, 4 << 20);
+    for (int i = 0; i < 2; i++) { /* while it skips rows, and before it begins */
+        atomic_store(&alarmed, false);
+        ck_assert_int_eq(leat__image_open(reader, jpeg.data, jpeg.size, false, &limits, &info, NULL), LEAT_OK);
+        signal(SIGVTALRM, on_alarm);
+        if (i == 0) setitimer(ITIMER_VIRTUAL, &soon, NULL);
+        else atomic_store(&alarmed, true);
+        ck_assert_int_eq(leat__image_select(reader, 1, &part, NULL), LEAT_ECLOSED);
+        leat__image_done(reader);
+    }
+    free(jpeg.data);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("jpeg");
@@ -463,10 +731,16 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, test_every_form_is_libjpegs_decode, 0, 5);
+    tcase_add_loop_test(tests, test_parts_are_those_of_the_whole, 0, 4);
+    tcase_add_test(tests, test_parts_of_large_images);
+    tcase_add_test(tests, test_parts_of_unfinished_progressive_images);
+    tcase_add_loop_test(tests, test_every_single_pixel_and_every_column_of_blocks, 0, 5);
     tcase_add_test(tests, test_orientation);
     tcase_add_loop_test(tests, test_every_truncation_is_an_error, 0, DAMAGED_FORMS);
     tcase_add_loop_test(tests, test_first_rows_then_verify, 0, DAMAGED_FORMS);
     tcase_add_loop_test(tests, test_damaged_bytes_never_leave_pixels_undefined, 0, DAMAGED_FORMS);
+    tcase_add_loop_test(tests, test_every_truncation_is_an_error_of_a_part, 0, DAMAGED_FORMS);
+    tcase_add_loop_test(tests, test_damage_outside_of_the_part_is_found, 0, DAMAGED_FORMS);
     tcase_add_test(tests, test_end_marker_in_the_middle_is_an_error);
     tcase_add_test(tests, test_bad_huffman_code_is_an_error);
     tcase_add_test(tests, test_lost_restart_marker_is_an_error);
@@ -482,6 +756,7 @@ int main(void)
     tcase_add_test(tests, test_repeated_sequential_scan_is_limited);
     tcase_add_test(tests, test_widest_image_stays_within_the_row_buffers);
     tcase_add_loop_test(tests, test_stop_ends_rows_soon, 0, 2);
+    tcase_add_test(tests, test_stop_ends_a_select_soon);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

@@ -20,7 +20,20 @@ typedef enum leat_crop {
     LEAT_CROP_RANDOM_RESIZED = 2, /* torchvision's RandomResizedCrop: area in `scale`, aspect ratio in `ratio` */
 } leat_crop;
 
-/* What an image field becomes: resize (antialiased bilinear, as Pillow's reducing BILINEAR), flip, normalize. */
+/* How pixels are made of those of the file; antialiased: stretched by the scale when it reduces, as Pillow's. */
+typedef enum leat_resample {
+    LEAT_RESAMPLE_BILINEAR = 0, /* triangle filter; within 1 of 255 of Pillow's BILINEAR of the same decoded pixels */
+    LEAT_RESAMPLE_BICUBIC = 1,  /* Keys' filter with a = -0.5, as Pillow's BICUBIC */
+} leat_resample;
+
+/* How much of a JPEG or PNG file is decoded. */
+typedef enum leat_decode {
+    LEAT_DECODE_CROP = 0,  /* what the crop needs: its rows and columns; JPEG at 1/2, 1/4 or 1/8 where the crop is at least
+                              that much larger than the output (mean PSNR against LEAT_DECODE_WHOLE: docs/performance.md) */
+    LEAT_DECODE_WHOLE = 1, /* all of it at full size; damage anywhere in the file is found */
+} leat_decode;
+
+/* What an image field becomes: resize, flip, normalize. */
 typedef struct leat_image {
     uint32_t height;         /* rows of the output, px; 0: 224 */
     uint32_t width;          /* columns of the output, px; 0: the height */
@@ -31,6 +44,8 @@ typedef struct leat_image {
     bool flip;               /* mirror left to right with probability 1/2, drawn per sample and epoch */
     bool orient;             /* turn upright by the EXIF orientation tag first */
     bool alpha;              /* keep alpha: 4 channels (255 where the file has none); false: 3 channels, alpha dropped */
+    leat_resample resample;  /* default LEAT_RESAMPLE_BILINEAR */
+    leat_decode decode;      /* default LEAT_DECODE_CROP */
     leat_dtype dtype;        /* LEAT_UINT8 (default), LEAT_FLOAT32 or LEAT_FLOAT16 */
     leat_layout layout;      /* LEAT_HWC or LEAT_CHW; LEAT_LAYOUT_AUTO: HWC for uint8, CHW for floats */
     float mean[3];           /* floats: subtracted from value / 255, in RGB order; default 0 */
