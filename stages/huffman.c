@@ -180,14 +180,24 @@ static ALWAYS_INLINE void decode_ac(const leat__huffman *h, input *in, const lea
 {
     int k = 0;
     uint64_t entry;
-    do {
+    for (;;) {
         refill(in);
         entry = t->pairs[in->buffer >> (64 - LOOK)];
-        if (!entry || !take_pair(in, entry, &k, block)) break;
+        if (UNLIKELY(!entry)) { /* a long code, whose symbol comes alone */
+            int value;
+            k += take(h, in, t, true, &value);
+            if (k > LAST && k < END) h->hooks.odd(h->hooks.user);
+            if (k > LAST) return;
+            if (block) block[zigzag[k]] = (JCOEF)value;
+            if (k == LAST) return;
+            continue;
+        }
+        if (!take_pair(in, entry, &k, block)) break;
         entry = t->pairs[in->buffer >> (64 - LOOK)];
-    } while (entry && take_pair(in, entry, &k, block));
+        if (entry && !take_pair(in, entry, &k, block)) break;
+    }
     const int first = k + leat__huff_pair_first(entry), second = k + leat__huff_pair_second(entry);
-    if (second < END || (first >= LAST && first < END)) { /* also: no entry */
+    if (second < END || (first >= LAST && first < END)) { /* the block is full, or odd */
         *in = end_block(h, *in, t, k, block);
         return;
     }
