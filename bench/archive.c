@@ -258,7 +258,7 @@ typedef struct archive {
     unsigned char *data, *copy;
     size_t size;
     leat__arena *arena;
-    leat__pool_of_samples *samples;
+    leat__stock *samples;
     leat__tar *tar;
     leat__bytes *chunks;
     size_t count;
@@ -323,7 +323,7 @@ static void count_copies(void *user, leat__sample *sample)
 static void archive_open(archive *a, const char *name, size_t buffer_bytes, size_t chunk_bytes)
 {
     char *path = set_path(name);
-    *a = (archive){.arena = leat__arena_new((size_t)16 << 20), .samples = leat__samples_new()};
+    *a = (archive){.arena = leat__arena_new((size_t)16 << 20), .samples = leat__stock_new()};
     a->data = bench_read_file(path, &a->size);
     a->copy = malloc(a->size);
     a->chunks = calloc(a->size / chunk_bytes + 2, sizeof *a->chunks);
@@ -346,7 +346,7 @@ static void archive_close(archive *a)
 {
     for (size_t i = 0; i < a->count; i++) leat__bytes_release(&a->chunks[i]);
     leat__tar_free(a->tar);
-    leat__samples_release(a->samples);
+    leat__stock_release(a->samples);
     leat__arena_release(a->arena);
     free(a->chunks);
     free(a->copy);

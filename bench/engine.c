@@ -36,14 +36,8 @@ static leat__step give(leat__op *op)
 }
 static const leat__stage_type source = {.name = "source", .begin = give};
 
-static leat__step pass(leat__op *op)
-{
-    leat__emit(op, op->input);
-    op->input = NULL;
-    return LEAT__DONE;
-}
-static const leat__stage_type on_loop = {.name = "loop", .begin = pass};
-static const leat__stage_type in_pool = {.name = "pool", .job = pass};
+static const leat__stage_type on_loop = {.name = "loop", .begin = leat__emit_input};
+static const leat__stage_type in_pool = {.name = "pool", .job = leat__emit_input};
 static const leat__stage_type *const all_pool[STAGES] = {&in_pool, &in_pool, &in_pool, &in_pool};
 static const leat__stage_type *const all_loop[STAGES] = {&on_loop, &on_loop, &on_loop, &on_loop};
 

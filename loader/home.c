@@ -10,7 +10,7 @@
 
 static void home_free(leat__home *home)
 {
-    leat__samples_release(home->samples);
+    leat__stock_release(home->stock);
     leat__arena_release(home->arena);
     leat__listing_free(home->listing);
     pthread_mutex_destroy(&home->lock);
@@ -32,9 +32,9 @@ leat__home *leat__home_new(leat__listing *listing, size_t keep_bytes, unsigned l
     leat__budget_init(&home->total, NULL, memory_limit, NULL, NULL);
     leat__budget_init(&home->ragged, &home->total, ragged_bytes, leat__home_wake, home);
     home->arena = leat__arena_new(keep_bytes);
-    home->samples = leat__samples_new();
+    home->stock = leat__stock_new();
     home->lanes = calloc(lanes, sizeof *home->lanes);
-    if (!home->arena || !home->samples || !home->lanes) {
+    if (!home->arena || !home->stock || !home->lanes) {
         home_free(home);
         return NULL;
     }

@@ -8,7 +8,7 @@
 typedef struct leat__home {
     /* fixed after creation */
     leat__arena *arena;
-    leat__pool_of_samples *samples;
+    leat__stock *stock;
     leat__listing *listing;     /* names of shards */
     leat__budget total;         /* of everything in flight: for the statistics */
     leat__budget ragged;

@@ -30,9 +30,7 @@ static leat__step sift(leat__op *op)
     if (sample->failed)
         return leat__failures_judge(&reader->stream.failures, sample, &op->error) ? LEAT__FAILED : LEAT__DONE;
     if (sample->lost_object) return LEAT__DONE;
-    leat__emit(op, op->input);
-    op->input = NULL;
-    return LEAT__DONE;
+    return leat__emit_input(op);
 }
 
 static leat__step sift_flush(leat__op *op)

@@ -180,7 +180,7 @@ static void set_up_lane(leat__stream *stream, unsigned i)
     lane->flow = &stream->flow;
     lane->arena = stream->home->arena;
     lane->budget = &stream->home->lanes[i];
-    lane->samples = stream->home->samples;
+    lane->stock = stream->home->stock;
     lane->chunk_bytes = plan->chunk_bytes;
     lane->max_sample_bytes = plan->sample_bytes;
     lane->marks_objects = takes_whole_objects(stream);
@@ -192,9 +192,10 @@ static void *deal_state(leat__stream *stream, unsigned i)
 {
     const leat_config *config = &stream->plan.config;
     const leat__listing *listing = stream->home->listing;
-    leat__deal_options options = {.flow = &stream->flow, .objects = listing->objects, .count = listing->count, .lane = i,
-                                  .lanes = config->lanes, .seed = config->seed, .first_epoch = config->epoch,
-                                  .epochs = config->epochs, .shuffled = config->order == LEAT_ORDER_SHUFFLED};
+    leat__deal_options options = {.flow = &stream->flow, .stock = stream->home->stock, .objects = listing->objects,
+                                  .count = listing->count, .lane = i, .lanes = config->lanes, .seed = config->seed,
+                                  .first_epoch = config->epoch, .epochs = config->epochs,
+                                  .shuffled = config->order == LEAT_ORDER_SHUFFLED};
     return leat__deal_state_new(&options);
 }
 

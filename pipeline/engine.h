@@ -56,6 +56,7 @@ struct leat__pipeline {
     /* loop thread only */
     uv_prepare_t prepare;
     uv_check_t check;
+    uv_timer_t look;           /* for finished jobs that nobody has told of */
     leat__stage *dirty, *last_dirty;
     size_t operations;         /* ops that are not free */
     size_t open_handles;       /* of ours, until their close callbacks */

@@ -55,11 +55,7 @@ static leat__step flush_nothing(leat__op *op)
 static leat__step flush_marker(leat__op *op)
 {
     leat__step step = op->stage->type->flush ? op->stage->type->flush(op) : LEAT__DONE;
-    if (step == LEAT__DONE && op->input) {
-        leat__emit(op, op->input);
-        op->input = NULL;
-    }
-    return step;
+    return step == LEAT__DONE ? leat__emit_input(op) : step;
 }
 
 static void begin_flush(leat__stage *stage, leat__item *marker)

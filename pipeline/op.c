@@ -26,6 +26,14 @@ void leat__emit(leat__op *op, leat__item *item)
     if (op->phase == LEAT__PHASE_LATER) leat__stage_mark(op->stage);
 }
 
+leat__step leat__emit_input(leat__op *op)
+{
+    leat__item *item = op->input;
+    op->input = NULL;
+    leat__emit(op, item);
+    return LEAT__DONE;
+}
+
 leat__step leat__op_fail(leat__op *op, leat_code code, const char *format, ...)
 {
     char text[sizeof op->error.message];

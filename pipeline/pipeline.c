@@ -17,6 +17,8 @@
 #include "pipeline/engine.h"
 #include "pipeline/failure.h"
 
+enum { LOOK_MS = 10 }; /* at most so long a finished job waits behind long ones (pool.c): 100 wake-ups a second cost nothing */
+
 /* ---- turns ---- */
 
 static void take_back(leat__pool *pool)
@@ -36,6 +38,17 @@ static void pump_all(leat__pipeline *pipeline)
     }
 }
 
+static void on_look(uv_timer_t *timer)
+{
+    (void)timer; /* to be awake is enough: a turn follows */
+}
+
+static void look_later(leat__pipeline *pipeline)
+{
+    bool busy = leat__pool_is_busy(pipeline->cpu) || leat__pool_is_busy(pipeline->io);
+    if (busy && !uv_is_active((uv_handle_t *)&pipeline->look)) uv_timer_start(&pipeline->look, on_look, LOOK_MS, 0);
+}
+
 static void go_on_closing(leat__pipeline *pipeline);
 
 static void turn(leat__pipeline *pipeline)
@@ -52,6 +65,7 @@ static void turn(leat__pipeline *pipeline)
         ran = pipeline->threads == 0 && (leat__pool_run_one(pipeline->cpu) || leat__pool_run_one(pipeline->io));
     } while (ran);
     pipeline->in_turn = false;
+    look_later(pipeline);
     if (pipeline->closing) go_on_closing(pipeline);
 }
 
@@ -73,10 +87,17 @@ static void on_wake(void *user)
     for (leat__stage *stage = pipeline->stages; stage; stage = stage->next) leat__stage_mark(stage);
 }
 
-static void on_jobs_done(void *user)
+static void on_cpu_done(void *user)
 {
     leat__pipeline *pipeline = user;
     leat__loop_wake(pipeline->loop);
+}
+
+/* While the CPU's workers have enough to do, what was read can wait for their next word: a turn takes back from both pools. */
+static void on_io_done(void *user)
+{
+    leat__pipeline *pipeline = user;
+    if (leat__pool_is_short(pipeline->cpu)) leat__loop_wake(pipeline->loop);
 }
 
 void leat__pipeline_wake(leat__pipeline *pipeline)
@@ -93,8 +114,9 @@ static void make_handles(void *argument)
     uv_loop_t *uv = leat__loop_uv(pipeline->loop);
     uv_prepare_init(uv, &pipeline->prepare);
     uv_check_init(uv, &pipeline->check);
-    pipeline->prepare.data = pipeline->check.data = pipeline;
-    pipeline->open_handles = 2;
+    uv_timer_init(uv, &pipeline->look);
+    pipeline->prepare.data = pipeline->check.data = pipeline->look.data = pipeline;
+    pipeline->open_handles = 3;
     pipeline->handles_made = true;
 }
 
@@ -109,8 +131,8 @@ leat_code leat__pipeline_new(const leat__pipeline_options *options, leat__pipeli
     unsigned io_threads = options->threads ? options->io_threads : 0;
     leat_code code = leat__loop_new(on_wake, pipeline, &pipeline->loop, error);
     if (!code)
-        code = leat__pool_new("cpu", options->threads, pipeline->env, on_jobs_done, pipeline, &pipeline->cpu, error);
-    if (!code) code = leat__pool_new("io", io_threads, pipeline->env, on_jobs_done, pipeline, &pipeline->io, error);
+        code = leat__pool_new("cpu", options->threads, pipeline->env, on_cpu_done, pipeline, &pipeline->cpu, error);
+    if (!code) code = leat__pool_new("io", io_threads, pipeline->env, on_io_done, pipeline, &pipeline->io, error);
     if (!code) leat__loop_do(pipeline->loop, make_handles, pipeline);
     if (code) leat__pipeline_close(pipeline);
     else *out = pipeline;
@@ -170,6 +192,7 @@ static void close_handles(leat__pipeline *pipeline)
     }
     uv_close((uv_handle_t *)&pipeline->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&pipeline->check, on_handle_closed);
+    uv_close((uv_handle_t *)&pipeline->look, on_handle_closed);
 }
 
 /* The next step of closing, as soon as what it waits for has come. */
@@ -217,8 +240,8 @@ void leat__pipeline_close(leat__pipeline *pipeline)
         uv_sem_wait(&pipeline->closed);
         uv_sem_destroy(&pipeline->closed);
     }
+    leat__pool_free(pipeline->io);   /* before the other: its workers' last words ask how that one does */
     leat__pool_free(pipeline->cpu);
-    leat__pool_free(pipeline->io);
     leat__loop_free(pipeline->loop); /* after the pools: their last wake-ups go to it */
     assert(pipeline->operations == 0);
     for (leat__stage *stage = pipeline->stages, *next; stage; stage = next) {

@@ -5,6 +5,10 @@
  *          start one, and cannot be sized by a library. The loop thread hands jobs over in one go for each turn of the loop
  *          (leat__pool_flush), and a worker takes several at once when the queue is long: at a million tiny jobs a second
  *          the lock is taken a few ten thousand times. Heavy jobs (a decode) are taken one by one: their queue is short.
+ * Telling: waking the loop costs it 10 us, more than what it then does. So while the queue has a job for every worker, the loop
+ *          is told of finished ones once a millisecond, not of each; once the queue is shorter, at once. Nothing is
+ *          forgotten: whoever keeps still has seen, after its job was on `done`, others in the queue, and the last one of
+ *          those finds it short. Should they take long, the loop looks by itself (pipeline.c).
  * Threads: submit, flush, take_done, cancel on the loop thread; run on the workers.
  * Invariants: accepted == returned + queued + running + done; workers never touch a job after pushing it on `done`.
  * Not here: who waits for a job (stage.c). */
@@ -18,7 +22,10 @@
 #include "pipeline/failure.h"
 #include "pipeline/thread.h"
 
-enum { MAX_GRAB = 16 }; /* jobs a worker takes at once; more would unbalance two workers for no saving */
+enum {
+    MAX_GRAB = 16,     /* jobs a worker takes at once; more would unbalance two workers for no saving */
+    TELL_NS = 1000000, /* between two words to the loop that are not urgent; a batch of 256 takes 25 ms even at 10,000 rows/s */
+};
 
 struct leat__pool {
     /* fixed after creation */
@@ -42,6 +49,8 @@ struct leat__pool {
     bool stopping;
     /* atomic */
     _Atomic(leat__job *) done;
+    atomic_bool told;          /* the loop has been told, and has not yet looked */
+    _Atomic uint64_t told_ns;  /* when, last */
 };
 
 static _Thread_local const leat__pool *here;
@@ -52,16 +61,33 @@ static void push_done(leat__pool *pool, leat__job *job)
     do {
         job->next = top;
     } while (!atomic_compare_exchange_weak_explicit(&pool->done, &top, job, memory_order_acq_rel, memory_order_relaxed));
-    if (!top) pool->on_done(pool->user); /* not empty before: whoever made it so has announced it */
 }
 
-static void run_job(leat__pool *pool, leat__job *job)
+/* Has the loop look at `done`, unless it is about to. */
+static void tell(leat__pool *pool, uint64_t now)
+{
+    if (atomic_exchange(&pool->told, true)) return;
+    atomic_store_explicit(&pool->told_ns, now, memory_order_relaxed);
+    pool->on_done(pool->user);
+}
+
+static bool is_time_to_tell(const leat__pool *pool, uint64_t now)
+{
+    uint64_t told_ns = atomic_load_explicit(&pool->told_ns, memory_order_relaxed);
+    return now > told_ns && now - told_ns >= TELL_NS; /* another worker's told_ns may be later than now */
+}
+
+/* Runs a job and puts it on `done`. Returns the time at its end. */
+static uint64_t run_job(leat__pool *pool, leat__job *job)
 {
     uint64_t begin = pool->env->now_ns(pool->env->user);
     here = pool;
     job->run(job);
     here = NULL;
-    job->run_ns = pool->env->now_ns(pool->env->user) - begin;
+    uint64_t end = pool->env->now_ns(pool->env->user);
+    job->run_ns = end - begin;
+    push_done(pool, job);
+    return end;
 }
 
 /* Takes up to `count` jobs off the queue, linked. The lock is held. */
@@ -77,29 +103,50 @@ static leat__job *grab_locked(leat__pool *pool, size_t count)
     return first;
 }
 
+/* A worker's fair part of the queue; NULL if it is empty. The lock is held. */
+static leat__job *grab_share_locked(leat__pool *pool)
+{
+    size_t share = pool->queued / (4 * (size_t)pool->threads);
+    return pool->queued ? grab_locked(pool, share < 1 ? 1 : share > MAX_GRAB ? MAX_GRAB : share) : NULL;
+}
+
+/* Waits for jobs; NULL: the pool ends. */
+static leat__job *wait_for_jobs(leat__pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    while (!pool->queued && !pool->stopping) {
+        pool->idle++;
+        pthread_cond_wait(&pool->work, &pool->lock);
+        pool->idle--;
+    }
+    leat__job *jobs = grab_share_locked(pool);
+    pthread_mutex_unlock(&pool->lock);
+    return jobs;
+}
+
+/* Runs jobs, and gives the next ones, if there are any. */
+static leat__job *run_jobs(leat__pool *pool, leat__job *job)
+{
+    uint64_t now = 0;
+    for (leat__job *next; job; job = next) {
+        next = job->next;
+        now = run_job(pool, job);
+        if (is_time_to_tell(pool, now)) tell(pool, now);
+    }
+    pthread_mutex_lock(&pool->lock);
+    bool is_short = pool->queued < pool->threads;
+    leat__job *jobs = grab_share_locked(pool);
+    pthread_mutex_unlock(&pool->lock);
+    if (is_short) tell(pool, now);
+    return jobs;
+}
+
 static void *worker_main(void *argument)
 {
     leat__pool *pool = argument;
-    pthread_mutex_lock(&pool->lock);
-    for (;;) {
-        while (!pool->queued && !pool->stopping) {
-            pool->idle++;
-            pthread_cond_wait(&pool->work, &pool->lock);
-            pool->idle--;
-        }
-        if (!pool->queued) break;
-        size_t share = pool->queued / (4 * (size_t)pool->threads);
-        leat__job *job = grab_locked(pool, share < 1 ? 1 : share > MAX_GRAB ? MAX_GRAB : share);
-        pthread_mutex_unlock(&pool->lock);
-        while (job) {
-            leat__job *next = job->next;
-            run_job(pool, job);
-            push_done(pool, job);
-            job = next;
-        }
-        pthread_mutex_lock(&pool->lock);
-    }
-    pthread_mutex_unlock(&pool->lock);
+    leat__job *jobs;
+    while ((jobs = wait_for_jobs(pool)))
+        while (jobs) jobs = run_jobs(pool, jobs);
     return NULL;
 }
 
@@ -161,6 +208,7 @@ void leat__pool_flush(leat__pool *pool)
 /* Moves what the workers have finished to `taken`, oldest first. */
 static void collect_done(leat__pool *pool)
 {
+    atomic_exchange(&pool->told, false); /* first: what is pushed from now on is told anew */
     leat__job *stack = atomic_exchange_explicit(&pool->done, NULL, memory_order_acquire);
     leat__job *fifo = NULL;
     while (stack) {
@@ -200,6 +248,19 @@ leat__job *leat__pool_take_done(leat__pool *pool)
     return pick_from(pool, &pool->taken, count);
 }
 
+bool leat__pool_is_short(leat__pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool is_short = pool->queued < pool->threads;
+    pthread_mutex_unlock(&pool->lock);
+    return is_short;
+}
+
+bool leat__pool_is_busy(const leat__pool *pool)
+{
+    return pool->accepted > pool->returned;
+}
+
 bool leat__pool_run_one(leat__pool *pool)
 {
     assert(pool->threads == 0);
@@ -212,10 +273,8 @@ bool leat__pool_run_one(leat__pool *pool)
         while (pool->last && pool->last->next) pool->last = pool->last->next;
     }
     pthread_mutex_unlock(&pool->lock);
-    if (!job) return false;
-    run_job(pool, job);
-    push_done(pool, job);
-    return true;
+    if (job) run_job(pool, job);
+    return job != NULL;
 }
 
 void leat__pool_cancel_queued(leat__pool *pool)

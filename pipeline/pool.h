@@ -20,8 +20,9 @@ typedef struct leat__job {
     bool cancelled;                     /* dropped before it ran */
 } leat__job;
 
-/* Starts `threads` workers named leat-NAME-n. Done jobs are announced by on_done(user), on the worker, at least once after
- * the last one. threads 0: jobs run one at a time where leat__pool_run_one is called. env: borrows, until free.
+/* Starts `threads` workers named leat-NAME-n. Done jobs are announced by on_done(user), on the worker: at once while
+ * the workers may soon have nothing to do, else now and then; at least once after the last one. threads 0: jobs run one at a time
+ * where leat__pool_run_one is called, and nothing is announced. env: borrows, until free.
  * *pool: gives, to be ended by leat__pool_free. */
 leat_code leat__pool_new(const char *name, unsigned threads, const leat__env *env, void (*on_done)(void *user), void *user,
                          leat__pool **pool, leat_error *error);
@@ -32,6 +33,12 @@ void leat__pool_flush(leat__pool *pool);
 
 /* Takes back every job that has finished, oldest first unless the env picks otherwise; NULL if there is none. Loop thread. */
 leat__job *leat__pool_take_done(leat__pool *pool);
+
+/* True if some worker may soon have nothing to do: the queue has no job for each. If not, on_done will be called. Any thread. */
+bool leat__pool_is_short(leat__pool *pool);
+
+/* True while there are jobs that have been handed over and not taken back. Loop thread. */
+bool leat__pool_is_busy(const leat__pool *pool);
 
 /* Runs one queued job on this thread; false if there is none. Only with threads == 0. Loop thread. */
 bool leat__pool_run_one(leat__pool *pool);

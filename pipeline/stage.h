@@ -127,6 +127,9 @@ leat__pipeline *leat__stage_pipeline(const leat__stage *stage); /* any thread */
 /* Emits a result (takes). In begin, job, flush, or for an op in LATER anywhere on the loop. */
 void leat__emit(leat__op *op, leat__item *item);
 
+/* Emits the input itself, and is done with it: what a begin or a job that changes nothing, or works in place, returns. */
+leat__step leat__emit_input(leat__op *op);
+
 /* For an op in LATER: true if the queue behind is full, or has not even taken what was emitted before the last item. */
 bool leat__op_is_full(const leat__op *op);
 

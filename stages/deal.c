@@ -41,11 +41,11 @@ static leat__step deal_begin(leat__op *op)
     leat__item *item;
     if (state->position < options->count && !leat__flow_is_cut(options->flow, epoch)) {
         uint64_t n = options->shuffled ? leat__permutation_at(&state->permutation, state->position) : state->position;
-        leat__task *task = leat__task_new(&options->objects[n], epoch);
+        leat__task *task = leat__task_new(options->stock, &options->objects[n], epoch);
         item = task ? &task->item : NULL;
         state->position += options->lanes;
     } else {
-        leat__marker *marker = leat__marker_new(epoch);
+        leat__marker *marker = leat__stock_marker(options->stock, epoch);
         item = marker ? &marker->item : NULL;
         state->epochs_done++;
         begin_epoch(state);

@@ -10,9 +10,9 @@
 #include "stages/draws.h"
 #include "stages/flow.h"
 
-
 typedef struct leat__deal_options {
-    const leat__flow *flow;       /* borrows both, as long as the stage lives */
+    const leat__flow *flow;       /* borrows all three, as long as the stage lives */
+    leat__stock *stock;
     const leat__object *objects;
     uint64_t count;               /* >= 1 */
     uint64_t lane, lanes;

@@ -303,9 +303,7 @@ static leat__step decode_begin(leat__op *op)
 {
     const leat__sample *sample = (const leat__sample *)op->input;
     if (sample->batch && !sample->failed) return LEAT__CPU;
-    leat__emit(op, op->input);
-    op->input = NULL;
-    return LEAT__DONE;
+    return leat__emit_input(op);
 }
 
 static leat__step decode_job(leat__op *op)
@@ -314,9 +312,7 @@ static leat__step decode_job(leat__op *op)
     leat__sample *sample = (leat__sample *)op->input;
     leat__decode_sample(leat__stage_state(op->stage), sample);
     for (size_t i = 0; i < sample->field_count; i++) leat__bytes_release(&sample->fields[i].bytes);
-    leat__emit(op, op->input);
-    op->input = NULL;
-    return LEAT__DONE;
+    return leat__emit_input(op);
 }
 
 static void decode_destroy(void *state)

@@ -44,19 +44,12 @@ static void expand_destroy(void *argument)
     free(state);
 }
 
-static leat__step pass(leat__op *op)
-{
-    leat__emit(op, op->input);
-    op->input = NULL;
-    return LEAT__DONE;
-}
-
 static leat__step expand_begin(leat__op *op)
 {
     LEAT__ASSERT_LOOP(leat__stage_pipeline(op->stage));
     expand_state *state = leat__stage_state(op->stage);
     leat__chunk *chunk = (leat__chunk *)op->input;
-    if (!chunk->object->is_shard) return pass(op);
+    if (!chunk->object->is_shard) return leat__emit_input(op);
     if (chunk->first) {
         leat__decompressor_begin(state->decompressor);
         state->ordinal++;
@@ -70,7 +63,7 @@ static leat__step expand_begin(leat__op *op)
     chunk->offset = state->made;
     chunk->first = state->made == 0;
     state->made += chunk->bytes.size;
-    return pass(op);
+    return leat__emit_input(op);
 }
 
 /* Hands on the next `size` bytes of the buffer, or the object's end or failure. */
@@ -81,7 +74,7 @@ static leat__step emit_chunk(leat__op *op, size_t size, bool last, const leat_er
     leat__bytes bytes = {0};
     if (size) bytes = (leat__bytes){.buffer = leat__buffer_share(state->buffer), .data = state->buffer->data + state->filled, .size = size};
     state->filled += size;
-    leat__chunk *chunk = leat__chunk_make(in->object, in->epoch, bytes, state->made, last, error);
+    leat__chunk *chunk = leat__chunk_make(state->lane, in->object, in->epoch, bytes, state->made, last, error);
     if (!chunk) return leat__op_fail(op, LEAT_ENOMEM, "no memory for an unpacked chunk");
     state->made += size;
     leat__emit(op, &chunk->item);

@@ -51,7 +51,7 @@ static leat__step emit_chunk(leat__op *op, leat__bytes bytes, const leat_error *
     file_state *state = leat__stage_state(op->stage);
     const leat__task *task = (const leat__task *)op->input;
     bool last = !bytes.size || state->offset + bytes.size == state->size;
-    leat__chunk *chunk = leat__chunk_make(task->object, task->epoch, bytes, state->offset, last, error);
+    leat__chunk *chunk = leat__chunk_make(state->lane, task->object, task->epoch, bytes, state->offset, last, error);
     if (!chunk) return leat__op_fail(op, LEAT_ENOMEM, "no memory for a chunk of a file");
     if (error) leat__error_at_stage(chunk->error, "fetch");
     state->offset += bytes.size;

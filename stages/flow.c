@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 
-leat__chunk *leat__chunk_make(const leat__object *object, uint64_t epoch, leat__bytes bytes, uint64_t offset, bool last,
-                              const leat_error *error)
+leat__chunk *leat__chunk_make(leat__lane *lane, const leat__object *object, uint64_t epoch, leat__bytes bytes, uint64_t offset,
+                              bool last, const leat_error *error)
 {
-    leat__chunk *chunk = leat__chunk_new(object, epoch);
+    leat__chunk *chunk = leat__chunk_new(lane->stock, object, epoch);
     if (chunk && error) {
         chunk->error = malloc(sizeof *error);
         if (!chunk->error) {

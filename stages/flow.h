@@ -23,7 +23,7 @@ typedef struct leat__lane {
     leat__flow *flow;
     leat__arena *arena;
     leat__budget *budget;
-    leat__pool_of_samples *samples;
+    leat__stock *stock;
     size_t chunk_bytes;           /* of buffers for bytes on the way */
     uint64_t max_sample_bytes;
     bool marks_objects;           /* the end of each object is an item of its own, also of one that ended well */
@@ -43,10 +43,10 @@ static inline bool leat__lane_is_done_with(const leat__lane *lane, uint64_t ordi
     return atomic_load_explicit(&lane->dead, memory_order_relaxed) == ordinal || leat__flow_is_cut(lane->flow, epoch);
 }
 
-/* Gives a chunk: bytes (takes, also on failure), the object's end (`last`), or its failure (error: copied; implies last). NULL
+/* Gives a chunk of the lane's: bytes (takes, also on failure), the object's end (`last`), or its failure (error: copied; implies last). NULL
  * if memory is short. Whether it is the object's first follows from the offset. */
-leat__chunk *leat__chunk_make(const leat__object *object, uint64_t epoch, leat__bytes bytes, uint64_t offset, bool last,
-                              const leat_error *error);
+leat__chunk *leat__chunk_make(leat__lane *lane, const leat__object *object, uint64_t epoch, leat__bytes bytes, uint64_t offset,
+                              bool last, const leat_error *error);
 
 /* Notes the stage that found an error, unless one further up has. */
 static inline void leat__error_at_stage(leat_error *error, const char *stage)

@@ -1,16 +1,15 @@
 /* items.c - tasks, chunks and samples: making them, filling them, ending them.
  *
- * What:    the three item types of the data's way, and the pool that samples come from and go back to.
- * Why so:  tasks and chunks are few (one an object, one per 256 KiB), so they come from malloc. Samples are many, and
- *          each has a text and a list of fields: they are recycled with both, so that a warm pipeline allocates
- *          nothing per sample. The pool keeps as many as were ever alive at once, which the memory plan bounds; one
- *          sample's text and list are cut back when they come home large, so that a hostile name doesn't stay for
- *          good.
- * Threads: any; the lock guards the free list and is held for a few instructions. A sample itself has one holder.
+ * What:    the three item types of the data's way, and the stock that they come from and go back to.
+ * Why so:  a loader of loose files needs a task, a chunk and a sample for each image, and malloc is the one thing of a warm
+ *          pipeline that could take long or fail. The stock keeps as many as were ever out at once, which queues and the
+ *          memory plan bound. One sample's text and list are cut back when they come home large, so that a hostile name
+ *          doesn't stay for good.
+ * Threads: any; the lock guards the free lists and is held for a few instructions. An item itself has one holder.
  * Invariants:
- *   (1) a sample is alive (counted in pool->live) or in pool->unused, never both
+ *   (1) an item is out (counted in stock->live) or on its shelf, never both
  *   (2) key is `no_text` or text; each field's name lies in text: when text moves they are rebased
- *   (3) the pool lives until it is released and its last sample has come back
+ *   (3) the stock lives until it is released and its last item has come back
  * Not here: what keys and fields mean (wds.c, source.c), memory limits (budget.c). */
 #include "stages/items.h"
 
@@ -30,30 +29,120 @@ enum {
 
 static const char no_text[] = "";
 
-struct leat__pool_of_samples {
+enum shelf { MARKERS, TASKS, CHUNKS, SAMPLES, SHELVES };
+
+struct leat__stock {
     pthread_mutex_t lock;
     /* under the lock */
-    leat__sample *unused;   /* linked by item.next */
+    leat__item *unused[SHELVES];
     size_t live;
     bool released;
 };
+
+/* ---- the stock ---- */
+
+static void sample_free(leat__sample *sample)
+{
+    free(sample->fields);
+    free(sample->text);
+    free(sample);
+}
+
+static void stock_free(leat__stock *stock)
+{
+    assert(stock->live == 0);
+    for (int shelf = 0; shelf < SHELVES; shelf++) {
+        for (leat__item *item = stock->unused[shelf], *next; item; item = next) {
+            next = item->next;
+            if (shelf == SAMPLES) sample_free((leat__sample *)item);
+            else free(item);
+        }
+    }
+    pthread_mutex_destroy(&stock->lock);
+    free(stock);
+}
+
+leat__stock *leat__stock_new(void)
+{
+    leat__stock *stock = calloc(1, sizeof *stock);
+    if (!stock) return NULL;
+    if (pthread_mutex_init(&stock->lock, NULL)) {
+        free(stock);
+        return NULL;
+    }
+    return stock;
+}
+
+void leat__stock_release(leat__stock *stock)
+{
+    if (!stock) return;
+    pthread_mutex_lock(&stock->lock);
+    assert(!stock->released);
+    stock->released = true;
+    bool last = stock->live == 0;
+    pthread_mutex_unlock(&stock->lock);
+    if (last) stock_free(stock);
+}
+
+size_t leat__stock_live(leat__stock *stock)
+{
+    pthread_mutex_lock(&stock->lock);
+    size_t live = stock->live;
+    pthread_mutex_unlock(&stock->lock);
+    return live;
+}
+
+/* An item of `size` bytes: zeroed, or as the last one was given back. NULL if memory is short. */
+static void *stock_take(leat__stock *stock, enum shelf shelf, size_t size)
+{
+    pthread_mutex_lock(&stock->lock);
+    assert(!stock->released);
+    leat__item *item = stock->unused[shelf];
+    if (item) stock->unused[shelf] = item->next;
+    else item = calloc(1, size);
+    if (item) stock->live++;
+    pthread_mutex_unlock(&stock->lock);
+    return item;
+}
+
+static void stock_give_back(leat__stock *stock, enum shelf shelf, leat__item *item)
+{
+    pthread_mutex_lock(&stock->lock);
+    assert(stock->live > 0);
+    item->next = stock->unused[shelf];
+    stock->unused[shelf] = item;
+    bool last = --stock->live == 0 && stock->released;
+    pthread_mutex_unlock(&stock->lock);
+    if (last) stock_free(stock);
+}
+
+/* ---- markers ---- */
+
+static void marker_come_back(leat__marker *marker)
+{
+    stock_give_back(marker->home, MARKERS, &marker->item);
+}
+
+leat__marker *leat__stock_marker(leat__stock *stock, uint64_t number)
+{
+    leat__marker *marker = stock_take(stock, MARKERS, sizeof *marker);
+    if (marker) leat__marker_init(marker, number, marker_come_back, stock);
+    return marker;
+}
 
 /* ---- tasks ---- */
 
 static void task_release(leat__item *item)
 {
-    free(item);
+    stock_give_back(((leat__task *)item)->home, TASKS, item);
 }
 
 static const leat__item_type task_type = { "task", task_release };
 
-leat__task *leat__task_new(const leat__object *object, uint64_t epoch)
+leat__task *leat__task_new(leat__stock *stock, const leat__object *object, uint64_t epoch)
 {
-    leat__task *task = calloc(1, sizeof *task);
-    if (!task) return NULL;
-    task->item.type = &task_type;
-    task->object = object;
-    task->epoch = epoch;
+    leat__task *task = stock_take(stock, TASKS, sizeof *task);
+    if (task) *task = (leat__task){.item.type = &task_type, .home = stock, .object = object, .epoch = epoch};
     return task;
 }
 
@@ -65,71 +154,19 @@ static void chunk_release(leat__item *item)
     assert(!chunk->error || chunk->failed);
     leat__bytes_release(&chunk->bytes);
     free(chunk->error);
-    free(chunk);
+    stock_give_back(chunk->home, CHUNKS, item);
 }
 
 static const leat__item_type chunk_type = { "chunk", chunk_release };
 
-leat__chunk *leat__chunk_new(const leat__object *object, uint64_t epoch)
+leat__chunk *leat__chunk_new(leat__stock *stock, const leat__object *object, uint64_t epoch)
 {
-    leat__chunk *chunk = calloc(1, sizeof *chunk);
-    if (!chunk) return NULL;
-    chunk->item.type = &chunk_type;
-    chunk->object = object;
-    chunk->epoch = epoch;
+    leat__chunk *chunk = stock_take(stock, CHUNKS, sizeof *chunk);
+    if (chunk) *chunk = (leat__chunk){.item.type = &chunk_type, .home = stock, .object = object, .epoch = epoch};
     return chunk;
 }
 
-/* ---- the pool of samples ---- */
-
-static void sample_free(leat__sample *sample)
-{
-    free(sample->fields);
-    free(sample->text);
-    free(sample);
-}
-
-static void pool_free(leat__pool_of_samples *pool)
-{
-    assert(pool->live == 0);
-    while (pool->unused) {
-        leat__sample *sample = pool->unused;
-        pool->unused = (leat__sample *)sample->item.next;
-        sample_free(sample);
-    }
-    pthread_mutex_destroy(&pool->lock);
-    free(pool);
-}
-
-leat__pool_of_samples *leat__samples_new(void)
-{
-    leat__pool_of_samples *pool = calloc(1, sizeof *pool);
-    if (!pool) return NULL;
-    if (pthread_mutex_init(&pool->lock, NULL)) {
-        free(pool);
-        return NULL;
-    }
-    return pool;
-}
-
-void leat__samples_release(leat__pool_of_samples *pool)
-{
-    if (!pool) return;
-    pthread_mutex_lock(&pool->lock);
-    assert(!pool->released);
-    pool->released = true;
-    bool last = pool->live == 0;
-    pthread_mutex_unlock(&pool->lock);
-    if (last) pool_free(pool);
-}
-
-size_t leat__samples_live(leat__pool_of_samples *pool)
-{
-    pthread_mutex_lock(&pool->lock);
-    size_t live = pool->live;
-    pthread_mutex_unlock(&pool->lock);
-    return live;
-}
+/* ---- samples ---- */
 
 /* Drops what the sample holds, and arrays that grew beyond what an ordinary sample needs. */
 static void sample_empty(leat__sample *sample)
@@ -154,35 +191,19 @@ static void sample_empty(leat__sample *sample)
 static void sample_release(leat__item *item)
 {
     leat__sample *sample = (leat__sample *)item;
-    leat__pool_of_samples *pool = sample->home;
     sample_empty(sample);
-    pthread_mutex_lock(&pool->lock);
-    assert(pool->live > 0);
-    sample->item.next = (leat__item *)pool->unused;
-    pool->unused = sample;
-    bool last = --pool->live == 0 && pool->released;
-    pthread_mutex_unlock(&pool->lock);
-    if (last) pool_free(pool);
+    stock_give_back(sample->home, SAMPLES, item);
 }
 
 static const leat__item_type sample_type = { "sample", sample_release };
 
-/* ---- samples ---- */
-
-leat__sample *leat__sample_new(leat__pool_of_samples *pool, const leat__object *object, uint64_t epoch)
+leat__sample *leat__sample_new(leat__stock *stock, const leat__object *object, uint64_t epoch)
 {
-    pthread_mutex_lock(&pool->lock);
-    assert(!pool->released);
-    leat__sample *sample = pool->unused;
-    if (sample) pool->unused = (leat__sample *)sample->item.next;
-    else sample = calloc(1, sizeof *sample);
-    if (sample) pool->live++;
-    pthread_mutex_unlock(&pool->lock);
+    leat__sample *sample = stock_take(stock, SAMPLES, sizeof *sample);
     if (!sample) return NULL;
-
     assert(sample->field_count == 0 && sample->text_size == 0);
     sample->item = (leat__item){ .type = &sample_type };
-    sample->home = pool;
+    sample->home = stock;
     sample->object = object;
     sample->epoch = epoch;
     sample->index = sample->offset = sample->end = 0;

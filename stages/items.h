@@ -1,4 +1,4 @@
-/* items.h - what travels between the stages: objects, chunks of their bytes, samples.
+/* items.h - what travels between the stages: tasks, chunks of bytes, samples; and the stock they come from.
  *
  * The way: source names objects (leat__object) -> fetch and decompress make chunks (leat__chunk) -> unpack makes samples
  * (leat__sample), which travel on to the batch. A failure travels as an item too, in its place in the order: a chunk with
@@ -14,6 +14,7 @@
 
 #include "pipeline/buffer.h"
 #include "pipeline/item.h"
+#include "pipeline/marker.h"
 
 /* ---- objects ---- */
 
@@ -29,19 +30,35 @@ typedef struct leat__object {
     bool is_shard;
 } leat__object;
 
+/* ---- the stock ---- */
+
+/* Markers, tasks, chunks and samples come from a stock and go back to it, samples with their text and field arrays: a warm
+ * pipeline allocates none. leat__stock_release (takes) ends it once the last item has come back. NULL if memory is short.
+ * Threads: any. */
+typedef struct leat__stock leat__stock;
+leat__stock *leat__stock_new(void);
+void leat__stock_release(leat__stock *stock); /* NULL is fine */
+size_t leat__stock_live(leat__stock *stock);  /* items that are out: 0 at the end of every test */
+
+leat__marker *leat__stock_marker(leat__stock *stock, uint64_t number); /* gives; NULL if memory is short */
+
+/* ---- tasks ---- */
+
 /* An object as it is to be read once: in a lane, in an epoch. */
 typedef struct leat__task {
     leat__item item;
+    leat__stock *home;
     const leat__object *object;
     uint64_t epoch;
 } leat__task;
 
-leat__task *leat__task_new(const leat__object *object, uint64_t epoch); /* gives; NULL if memory is short */
+leat__task *leat__task_new(leat__stock *stock, const leat__object *object, uint64_t epoch); /* gives; NULL if memory is short */
 
 /* ---- chunks ---- */
 
 typedef struct leat__chunk {
     leat__item item;
+    leat__stock *home;
     const leat__object *object;
     uint64_t epoch;
     leat__bytes bytes;  /* may be empty */
@@ -52,7 +69,7 @@ typedef struct leat__chunk {
 } leat__chunk;
 
 /* Gives an empty chunk; NULL if memory is short. */
-leat__chunk *leat__chunk_new(const leat__object *object, uint64_t epoch);
+leat__chunk *leat__chunk_new(leat__stock *stock, const leat__object *object, uint64_t epoch);
 
 /* ---- samples ---- */
 
@@ -62,12 +79,10 @@ typedef struct leat__sample_field {
     uint64_t offset;    /* of its first byte in the unpacked shard */
 } leat__sample_field;
 
-typedef struct leat__pool_of_samples leat__pool_of_samples;
-
 typedef struct leat__sample {
     leat__item item;
     /* fixed after creation */
-    leat__pool_of_samples *home;
+    leat__stock *home;
     /* the holder's */
     const leat__object *object;
     uint64_t epoch;
@@ -82,20 +97,14 @@ typedef struct leat__sample {
     bool failed;        /* `error` says why; fields may be there in part */
     bool lost_object;   /* failed, and stands for the rest of the object, not for one sample: takes no row */
     bool last_of_object;/* nothing more comes from this object */
-    leat_error error;
     /* on the way through the batch */
     void *batch;        /* loader's; NULL before a row is assigned */
     size_t row;
+    leat_error error;   /* last: 1.5 KB that a good sample hardly touches */
 } leat__sample;
 
-/* Samples are recycled, with their text and field arrays. leat__samples_release (takes) ends the pool once the last sample
- * has come back. Threads: any. */
-leat__pool_of_samples *leat__samples_new(void);
-void leat__samples_release(leat__pool_of_samples *pool);
-size_t leat__samples_live(leat__pool_of_samples *pool);
-
 /* Gives an empty sample; NULL if memory is short. End it with leat__item_release(&sample->item). */
-leat__sample *leat__sample_new(leat__pool_of_samples *pool, const leat__object *object, uint64_t epoch);
+leat__sample *leat__sample_new(leat__stock *stock, const leat__object *object, uint64_t epoch);
 
 /* Sets the key (copied). Call once, before the first field. False if memory is short. */
 bool leat__sample_set_key(leat__sample *sample, const char *key, size_t length);

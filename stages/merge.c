@@ -38,9 +38,7 @@ static leat__step merge_begin(leat__op *op)
     merge_state *state = leat__stage_state(op->stage);
     const leat__sample *sample = (const leat__sample *)op->input;
     if (state->by_object ? sample->last_of_object : !sample->lost_object) state->turn = (state->turn + 1) % state->lanes;
-    leat__emit(op, op->input);
-    op->input = NULL;
-    return LEAT__DONE;
+    return leat__emit_input(op);
 }
 
 static leat__step merge_flush(leat__op *op)

@@ -129,13 +129,6 @@ static bool rows_ready(leat__stage *stage, const leat__item *input)
 
 /* ---- rows ---- */
 
-static leat__step pass(leat__op *op)
-{
-    leat__emit(op, op->input);
-    op->input = NULL;
-    return LEAT__DONE;
-}
-
 static leat__step assign(leat__op *op, rows_state *state, leat__sample *sample)
 {
     if (state->too_small)
@@ -151,7 +144,7 @@ static leat__step assign(leat__op *op, rows_state *state, leat__sample *sample)
         state->step++;
     }
     if (state->samples == state->options.limit) atomic_store(&state->options.flow->cut, sample->epoch + 1);
-    return pass(op);
+    return leat__emit_input(op);
 }
 
 static leat__step rows_begin(leat__op *op)
@@ -160,10 +153,10 @@ static leat__step rows_begin(leat__op *op)
     rows_state *state = leat__stage_state(op->stage);
     leat__sample *sample = (leat__sample *)op->input;
     if (leat__flow_is_cut(state->options.flow, sample->epoch)) return LEAT__DONE;
-    if (sample->lost_object) return pass(op);
+    if (sample->lost_object) return leat__emit_input(op);
     bool first = !leat__schema_is_known(state->options.schema);
     if (first) {
-        if (sample->failed || !learn_schema(state, sample)) return pass(op);
+        if (sample->failed || !learn_schema(state, sample)) return leat__emit_input(op);
         if (check_room(state, &op->error)) return LEAT__FAILED;
     }
     if (!state->batch) {

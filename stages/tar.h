@@ -14,7 +14,7 @@
 typedef struct leat__tar_options {
     leat__arena *arena;             /* borrows all three, until leat__tar_free */
     leat__budget *budget;           /* charged for bodies that cross chunks */
-    leat__pool_of_samples *samples;
+    leat__stock *samples;
     /* Bytes a sample may span in the archive, from its first body to the end of its last (one file: its size). Beyond,
      * bodies are stepped over, never held, and the sample fails with LEAT_ELIMIT. So a sample keeps at most twice this
      * alive: the chunks that its slices lie in, and copies of bodies that cross chunks. */

@@ -32,7 +32,7 @@ void *leat__unpack_state_new(leat__lane *lane)
     unpack_state *state = calloc(1, sizeof *state);
     if (!state) return NULL;
     state->lane = lane;
-    leat__tar_options options = {.arena = lane->arena, .budget = lane->budget, .samples = lane->samples,
+    leat__tar_options options = {.arena = lane->arena, .budget = lane->budget, .samples = lane->stock,
                                  .max_sample_bytes = lane->max_sample_bytes, .limit_hint = lane->limit_hint};
     state->tar = leat__tar_new(&options);
     if (!state->tar) {
@@ -87,7 +87,7 @@ static leat__step end_object(leat__op *op, const leat_error *error)
     atomic_fetch_add_explicit(&state->lane->flow->ignored, ignored - state->ignored, memory_order_relaxed);
     state->ignored = ignored;
     if (!error && !state->lane->marks_objects) return LEAT__DONE;
-    leat__sample *sample = leat__sample_new(state->lane->samples, chunk->object, chunk->epoch);
+    leat__sample *sample = leat__sample_new(state->lane->stock, chunk->object, chunk->epoch);
     if (!sample) return no_memory(op);
     sample->lost_object = sample->last_of_object = true;
     sample->failed = error != NULL;
@@ -162,7 +162,7 @@ static leat__step end_file(leat__op *op, const leat_error *error)
 {
     unpack_state *state = leat__stage_state(op->stage);
     const leat__object *object = ((const leat__chunk *)op->input)->object;
-    leat__sample *sample = leat__sample_new(state->lane->samples, object, ((const leat__chunk *)op->input)->epoch);
+    leat__sample *sample = leat__sample_new(state->lane->stock, object, ((const leat__chunk *)op->input)->epoch);
     if (!sample) return no_memory(op);
     leat__bytes bytes = {0};
     bool ok = leat__sample_set_key(sample, object->key, strlen(object->key));

@@ -22,7 +22,7 @@ typedef struct leat__wds_file {
 
 typedef struct leat__wds {
     /* fixed after creation */
-    leat__pool_of_samples *pool;
+    leat__stock *pool;
     uint64_t limit;         /* bytes a sample may span, from its first body's start to its last one's end */
     const char *limit_hint;
     /* the archive's */

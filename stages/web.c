@@ -40,7 +40,7 @@ static bool emit_chunk(web_state *state, leat__bytes bytes, bool last, const lea
 {
     leat__op *op = state->op;
     const leat__task *task = (const leat__task *)op->input;
-    leat__chunk *chunk = leat__chunk_make(task->object, task->epoch, bytes, state->offset, last, error);
+    leat__chunk *chunk = leat__chunk_make(state->lane, task->object, task->epoch, bytes, state->offset, last, error);
     if (!chunk) {
         leat__op_fail(op, LEAT_ENOMEM, "no memory for a chunk of a transfer");
         return false;

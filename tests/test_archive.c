@@ -356,7 +356,7 @@ START_TEST(random_archives_in_random_pieces_read_as_a_plain_reader_reads_them)
 {
     static sight s, whole;
     leat__arena *arena = leat__arena_new((size_t)1 << 24);
-    leat__pool_of_samples *samples = leat__samples_new();
+    leat__stock *samples = leat__stock_new();
     leat__tar_options options = {.arena = arena, .samples = samples, .max_sample_bytes = 4 * MOST};
     leat__tar *tar = leat__tar_new(&options);
     s.text = malloc(MOST);
@@ -380,7 +380,7 @@ START_TEST(random_archives_in_random_pieces_read_as_a_plain_reader_reads_them)
     ck_assert_uint_gt(refused, 1000);
     leat__tar_free(tar);
     ck_assert_uint_eq(leat__arena_live(arena), 0);
-    leat__samples_release(samples);
+    leat__stock_release(samples);
     leat__arena_release(arena);
     free(whole.text);
     free(s.text);

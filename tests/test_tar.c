@@ -115,7 +115,7 @@ static void put_end(text *t)
 typedef struct reading {
     leat__arena *arena;
     leat__budget budget;
-    leat__pool_of_samples *samples;
+    leat__stock *samples;
     leat__tar *tar;
     text seen;           /* in the form of archives.py; a failed sample: "index key failed CODE offset message" */
     uint64_t next_index;
@@ -153,7 +153,7 @@ static void reading_open(reading *r, uint64_t limit)
 {
     memset(r, 0, sizeof *r);
     r->arena = leat__arena_new((size_t)1 << 20);
-    r->samples = leat__samples_new();
+    r->samples = leat__stock_new();
     leat__budget_init(&r->budget, NULL, SIZE_MAX, NULL, NULL);
     leat__tar_options options = { .arena = r->arena, .budget = &r->budget, .samples = r->samples,
                                   .max_sample_bytes = limit };
@@ -197,9 +197,9 @@ static void reading_close(reading *r)
 {
     leat__tar_free(r->tar);
     ck_assert_uint_eq(leat__arena_live(r->arena), 0);
-    ck_assert_uint_eq(leat__samples_live(r->samples), 0);
+    ck_assert_uint_eq(leat__stock_live(r->samples), 0);
     ck_assert_uint_eq(leat__budget_used(&r->budget), 0);
-    leat__samples_release(r->samples);
+    leat__stock_release(r->samples);
     leat__arena_release(r->arena);
     free(r->seen.data);
 }

@@ -45,19 +45,13 @@ static leat__step source_begin(leat__op *op)
 }
 const leat__stage_type toy_source_type = {.name = "source", .begin = source_begin};
 
-static leat__step pass(leat__op *op)
-{
-    leat__emit(op, op->input);
-    op->input = NULL;
-    return LEAT__DONE;
-}
-const leat__stage_type toy_pass_type = {.name = "pass", .begin = pass};
+const leat__stage_type toy_pass_type = {.name = "pass", .begin = leat__emit_input};
 
 static leat__step add(leat__op *op)
 {
     assert(leat__pipeline_on_worker(leat__stage_pipeline(op->stage)));
     ((toy_number *)op->input)->value++;
-    return pass(op);
+    return leat__emit_input(op);
 }
 const leat__stage_type toy_add_type = {.name = "add", .job = add};
 
@@ -107,7 +101,7 @@ static leat__step timer_begin(leat__op *op)
 
 static void timer_fired(leat__op *op)
 {
-    leat__op_end(op, pass(op));
+    leat__op_end(op, leat__emit_input(op));
 }
 
 static void drop(leat__op *op)
@@ -127,7 +121,7 @@ static leat__step fail_at(leat__op *op)
 {
     const uint64_t *at = leat__stage_state(op->stage);
     if (toy_value(op->input) == *at) return leat__op_fail(op, LEAT_EUSER, "value %llu is bad", (unsigned long long)*at);
-    return pass(op);
+    return leat__emit_input(op);
 }
 const leat__stage_type toy_fail_type = {.name = "fail", .job = fail_at};
 
@@ -145,7 +139,7 @@ static leat__step merge(leat__op *op)
 {
     unsigned *turn = leat__stage_state(op->stage);
     *turn = (*turn + 1) % 4;
-    return pass(op);
+    return leat__emit_input(op);
 }
 
 static leat__step merge_flush(leat__op *op)
@@ -158,6 +152,6 @@ const leat__stage_type toy_merge_type = {.name = "merge", .begin = merge, .selec
 static leat__step park(leat__op *op)
 {
     sem_wait(leat__stage_state(op->stage));
-    return pass(op);
+    return leat__emit_input(op);
 }
 const leat__stage_type toy_park_type = {.name = "park", .job = park};

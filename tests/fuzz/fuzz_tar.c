@@ -68,7 +68,7 @@ static leat_code read_archive(leat__tar *tar, leat__arena *arena, const uint8_t 
 static void read_in_all_ways(const uint8_t *data, size_t size)
 {
     leat__arena *arena = leat__arena_new((size_t)1 << 20);
-    leat__pool_of_samples *samples = leat__samples_new();
+    leat__stock *samples = leat__stock_new();
     leat__tar_options options = { .arena = arena, .samples = samples, .max_sample_bytes = 1 << 20 };
     leat__tar *tar = leat__tar_new(&options);
     sight whole, pieces;
@@ -81,8 +81,8 @@ static void read_in_all_ways(const uint8_t *data, size_t size)
         CHECK(!strcmp(error.message, other.message) && !strcmp(error.key, other.key) && error.offset == other.offset);
     }
     leat__tar_free(tar);
-    CHECK(leat__samples_live(samples) == 0 && leat__arena_live(arena) == 0);
-    leat__samples_release(samples);
+    CHECK(leat__stock_live(samples) == 0 && leat__arena_live(arena) == 0);
+    leat__stock_release(samples);
     leat__arena_release(arena);
 }
 
