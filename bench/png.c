@@ -200,7 +200,7 @@ static void inflate_ours(void *user)
     set *s = user;
     for (unsigned i = 0; i < s->count; i++) {
         const size_t above = 1 + (size_t)s->outlines[i].width * 3;
-        if (!leat__inflate_zlib(s->inflate, s->packed[i].data, s->packed[i].size, s->work, s->filtered[i].size - above))
+        if (!leat__inflate_zlib(s->inflate, s->packed[i].data, s->packed[i].size, s->work, s->filtered[i].size - above, NULL))
             die("inflate.c refuses an image");
     }
 }
@@ -258,7 +258,7 @@ static double take_apart(set *s)
         s->packed[i] = (file){need(malloc(o->packed_size)), o->packed_size};
         leat__png_gather(o, s->packed[i].data);
         s->filtered[i] = (file){need(calloc(1, stride + size + LEAT__INFLATE_SLACK)), stride + size};
-        if (!leat__inflate_zlib(s->inflate, s->packed[i].data, o->packed_size, s->filtered[i].data + stride, size))
+        if (!leat__inflate_zlib(s->inflate, s->packed[i].data, o->packed_size, s->filtered[i].data + stride, size, NULL))
             die("inflate.c refuses an image");
         bytes += (double)size;
     }

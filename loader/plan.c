@@ -15,14 +15,15 @@
  *     V       what the window keeps alive: its bodies and the chunks that they are slices of, as shuffle.c weighs them
  *     9/4 Y   the sample that is being read: bodies that cross chunks are copied (5/4 Y: sizes are rounded up, buffer.c),
  *             and those beside them keep the chunks (Y)
- *     15 c    fetch, decompress and unpack: one in hand each, one made, inboxes of c that the last chunk may go over (9);
- *             the chunk that decompress fills; the chunks at both ends of window and sample (4); the one that is asked for
+ *     21 c    fetch, decompress and unpack: one in hand each, one made, inboxes of c that the last chunk may go over (9);
+ *             the chunk that decompress fills; the chunks at both ends of window and sample (4); the one that is asked for;
+ *             a local read asks for 4 at once, and its inbox may be gone over by as many (3 more each)
  *     5/4 Y   a body is not asked for, it may come on top: room is asked for up to S - 5/4 Y
- *     S = V + 7/2 Y + 15 c
+ *     S = V + 7/2 Y + 21 c
  *
  * V and c decide where a window that is too large is cut, so they are part of the order. They come from what a share is at
  * least, with the packed eighth and the most batches set aside (T), so that they depend on M, lanes, fields and batch, but not on
- * prefetch, compression or who reads: c = T / 160 (but MIN_CHUNK at least), V = 2/5 (T - 15 c). The rest of S is Y's.
+ * prefetch, compression or who reads: c = T / 160 (but MIN_CHUNK at least), V = 2/5 (T - 21 c). The rest of S is Y's.
  *
  * Loose files have no window: a file is read in chunks (Y) and put together (5/4 Y), beside one in hand, an inbox of 2 and one
  * that is gathered, and the one that is asked for; files that wait for their turn leave by themselves: S = 7/2 Y + 5 c. */
@@ -33,13 +34,14 @@
 #include <string.h>
 
 #include "pipeline/failure.h"
+#include "stages/flow.h"
 #include "stages/view.h"
 
 #define MIB ((uint64_t)1 << 20)
 
 enum {
     MIN_CHUNK = 16 << 10,
-    MIN_SHARE = 32 * MIN_CHUNK, /* 15 chunks, and samples of some ten KB */
+    MIN_SHARE = 32 * MIN_CHUNK, /* 21 chunks, and samples of some ten KB */
     MAX_CHUNK = 256 << 10,    /* large enough that a hand-over costs nothing, small enough to stay in a core's cache */
     MAX_PREFETCH = 16,
     MAX_BATCHES = MAX_PREFETCH + 2,
@@ -192,7 +194,8 @@ static void share_shards(leat__plan *plan, uint64_t share, uint64_t least)
 {
     assert(least <= share);
     plan->chunk_bytes = clamp(least / 160 / MIN_CHUNK * MIN_CHUNK, MIN_CHUNK, MAX_CHUNK);
-    uint64_t chunks = 15 * (uint64_t)plan->chunk_bytes;
+    plan->burst_bytes = LEAT__LANE_BURST * plan->chunk_bytes;
+    uint64_t chunks = (15 + 2 * (LEAT__LANE_BURST - 1)) * (uint64_t)plan->chunk_bytes;
     plan->window_bytes = (size_t)((least - chunks) * 2 / 5);
     plan->sample_bytes = (size_t)((share - chunks - plan->window_bytes) * 2 / 7);
 }
@@ -200,6 +203,7 @@ static void share_shards(leat__plan *plan, uint64_t share, uint64_t least)
 static void share_loose(leat__plan *plan, uint64_t share)
 {
     plan->chunk_bytes = clamp(share / 32 / MIN_CHUNK * MIN_CHUNK, MIN_CHUNK, MAX_CHUNK / 2);
+    plan->burst_bytes = plan->chunk_bytes;
     plan->sample_bytes = (size_t)((share - 5 * (uint64_t)plan->chunk_bytes) * 2 / 7);
 }
 

@@ -13,6 +13,7 @@ typedef struct leat__plan {
     /* bytes; the sum of what may be in flight is at most config.memory_limit (see plan.c) */
     size_t lane_bytes;          /* of each lane's budget */
     size_t chunk_bytes;         /* buffers for bytes on the way */
+    size_t burst_bytes;         /* what a local read brings at once */
     size_t queue_bytes;         /* bound of the queues in a lane */
     size_t window_bytes;        /* of a shuffle window, as shuffle.c weighs it */
     size_t sample_bytes;        /* the largest sample */

@@ -182,6 +182,7 @@ static void set_up_lane(leat__stream *stream, unsigned i)
     lane->budget = &stream->home->lanes[i];
     lane->stock = stream->home->stock;
     lane->chunk_bytes = plan->chunk_bytes;
+    lane->burst_bytes = plan->burst_bytes;
     lane->max_sample_bytes = plan->sample_bytes;
     lane->marks_objects = takes_whole_objects(stream);
     snprintf(lane->limit_hint, sizeof lane->limit_hint, "max_sample_bytes, or what memory_limit %.1f MB leaves each of %u lanes",

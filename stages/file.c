@@ -1,7 +1,7 @@
 /* file.c - the fetch stage for local files.
  *
  * What:    opens a task's file and reads it chunk by chunk; a loose file comes as one chunk of its size, so that it is
- *          decoded where the kernel put it. One step of the job reads one chunk, then there has to be room again.
+ *          decoded where the kernel put it. One step of the job reads a few chunks, then there has to be room again.
  * Why so:  reads block, on a cold disk for long: they run on threads of their own that never decode. Plain pread: mmap
  *          turns a file that shrinks into SIGBUS for the host, and page faults would block the workers that decode.
  * Threads: the job on the I/O pool; one operation at a time owns the state.
@@ -104,18 +104,12 @@ static leat_code read_exactly(const file_state *state, uint8_t *data, size_t siz
 }
 
 /* One chunk. */
-static leat__step file_job(leat__op *op)
+static leat__step read_chunk(leat__op *op)
 {
-    LEAT__ASSERT_JOB(leat__stage_pipeline(op->stage));
     file_state *state = leat__stage_state(op->stage);
     leat__lane *lane = state->lane;
     const leat__task *task = (const leat__task *)op->input;
     leat_error error;
-    if (state->fd < 0 && open_file(state, task, &error)) {
-        close_file(state);
-        state->offset = 0;
-        return emit_chunk(op, (leat__bytes){0}, &error);
-    }
     uint64_t left = state->size - state->offset;
     if (left == 0 || leat__lane_is_done_with(lane, state->ordinal, task->epoch))
         return emit_chunk(op, (leat__bytes){0}, NULL);
@@ -130,19 +124,36 @@ static leat__step file_job(leat__op *op)
     return emit_chunk(op, (leat__bytes){.buffer = buffer, .data = buffer->data, .size = size}, NULL);
 }
 
+/* The chunks that there was room for when it began, of a shard LEAT__LANE_BURST: waking a thread costs more than reading one. */
+static leat__step file_job(leat__op *op)
+{
+    LEAT__ASSERT_JOB(leat__stage_pipeline(op->stage));
+    file_state *state = leat__stage_state(op->stage);
+    const leat__task *task = (const leat__task *)op->input;
+    leat_error error;
+    if (state->fd < 0 && open_file(state, task, &error)) {
+        close_file(state);
+        state->offset = 0;
+        return emit_chunk(op, (leat__bytes){0}, &error);
+    }
+    leat__step step = read_chunk(op);
+    for (int i = 1; i < LEAT__LANE_BURST && step == LEAT__MORE && !atomic_load(&op->cancelled); i++) step = read_chunk(op);
+    return step;
+}
+
 static leat__step file_begin(leat__op *op)
 {
     (void)op;
     return LEAT__IO;
 }
 
-/* A chunk's room is asked for before each read. A loose file is at most max_sample_bytes, which the plan has set so that it
+/* Room for all that a job reads is asked for before it. A loose file is at most max_sample_bytes, which the plan has set so that it
  * fits beside a chunk's room (loader/plan.c). */
 static bool file_ready(leat__stage *stage, const leat__item *input)
 {
     (void)input;
     leat__lane *lane = ((file_state *)leat__stage_state(stage))->lane;
-    return leat__budget_fits(lane->budget, lane->chunk_bytes);
+    return leat__budget_fits(lane->budget, lane->burst_bytes);
 }
 
 const leat__stage_type leat__file_type = {

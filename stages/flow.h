@@ -17,6 +17,9 @@ typedef struct leat__flow {
     _Atomic uint64_t windows_cut;
 } leat__flow;
 
+/* Chunks of a shard that a local read brings at once; loader/plan.c has room for them. */
+enum { LEAT__LANE_BURST = 4 };
+
 /* Of a lane: the stages that read one stream of objects, one after another. */
 typedef struct leat__lane {
     /* fixed after creation */
@@ -25,6 +28,7 @@ typedef struct leat__lane {
     leat__budget *budget;
     leat__stock *stock;
     size_t chunk_bytes;           /* of buffers for bytes on the way */
+    size_t burst_bytes;           /* room that a local read asks for */
     uint64_t max_sample_bytes;
     bool marks_objects;           /* the end of each object is an item of its own, also of one that ended well */
     char limit_hint[160];         /* where max_sample_bytes comes from, for messages */

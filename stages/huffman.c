@@ -1,19 +1,23 @@
 /* huffman.c - a faster entropy decoder for libjpeg.
  *
- * What:    one look at the next bits says, for up to two coefficients, how many zeros to step over, the value or where its
- *          bits lie, and how many bits that took. What does not fit goes one symbol at a time.
- * Why so:  entropy decoding is half of a photograph's time and the one part of libjpeg-turbo that is not vectors, and what it
- *          costs is branches that nobody can foresee. So there are none but "does the block end here": bits are refilled
- *          once in two look-ups, whether needed or not, from a window of the data in which ff 00 has become ff already, so
- *          that neither markers nor the end need a look; a pair without a second symbol reads its first one twice.
- *          Look-ups of 11 and 12 bits were tried: slower, the tables then leave the first-level cache. One symbol a
- *          look-up: 1.33 times libjpeg in place of 1.65.
- *          Rows above a crop need no coefficients at all: the same loop without the stores.
- * ABI:     libjpeg's struct jpeg_entropy_decoder is not in its public header, but its members below have been the same in
- *          libjpeg 6b and in every libjpeg-turbo. Without libjpeg-turbo nothing is replaced.
+ * What:    one look at the next bits says, for up to two coefficients, how many zeros to step over, the value or
+ *          where its bits lie, and how many bits that took. What does not fit goes one symbol at a time.
+ * Why so:  entropy decoding is half of a photograph's time and the one part of libjpeg-turbo that is not vectors,
+ *          and what it costs is branches that nobody can foresee. So there are none but "does the block end here":
+ *          bits are refilled once in two look-ups, whether needed or not, from a window of the data in which ff 00
+ *          has become ff already, so that neither markers nor the end need a look; a pair without a second symbol
+ *          reads its first one twice. Look-ups of 11 and 12 bits were tried: slower, the tables then leave the
+ *          first-level cache. One symbol a look-up: 1.33 times libjpeg in place of 1.65. Rows above a crop need no
+ *          coefficients at all: the same loop without the stores.
+ * ABI:     libjpeg's struct jpeg_entropy_decoder is not in its public header. It begins with start_pass and
+ *          decode_mcu in every libjpeg-turbo, and the library that is linked may be newer than the one compiled
+ *          with (2.1 and 3.x share their soname): behind them come insufficient_data (2.1), or two functions for
+ *          other kinds of JPEG and then insufficient_data (3.x). Both are zero here, which is right for the flag;
+ *          the functions are not called for baseline files, and others are not taken (is_ours). Without libjpeg-
+ *          turbo nothing is replaced.
  * Threads: one at a time (a worker's).
- * Invariants: (1) window <= at <= limit + SPARE - 8   (2) `from` never passes a marker
- *          (3) after each MCU no bit was taken that the data did not have, or `odd` was called
+ * Invariants: (1) window <= at <= limit + SPARE - 8   (2) `from` never passes a marker (3) after each MCU no bit
+ *          was taken that the data did not have, or `odd` was called
  * Not here: what becomes of the coefficients (libjpeg), doing it again (jpeg.c). */
 #include "stages/huffman.h"
 
@@ -39,15 +43,15 @@ enum {
 /* The bits to come. */
 typedef struct input {
     const uint8_t *at;       /* the next byte of the window to take */
-    uint64_t buffer;         /* the next bits, the first one on top; behind `count`: zeros, or bits of the byte at `at` */
+    uint64_t buffer;         /* the next bits, the first one on top; behind `count`: zeros, or bits of *at */
     unsigned count;
 } input;
 
 struct leat__huffman {
-    /* as libjpeg's struct jpeg_entropy_decoder: codec->entropy points here */
+    /* begins as libjpeg's struct jpeg_entropy_decoder: codec->entropy points here */
     void (*start_pass)(j_decompress_ptr codec);
     boolean (*decode_mcu)(j_decompress_ptr codec, JBLOCKROW *blocks);
-    boolean insufficient_data;
+    void *zeros[6];
     /* kept between images */
     leat__hufftable dc[NUM_HUFF_TBLS], ac[NUM_HUFF_TBLS];
     /* the image's, from attach on */
@@ -64,8 +68,11 @@ struct leat__huffman {
 
 /* The k-th coefficient's place in a block, by T.81's zig-zag. */
 static const uint8_t zigzag[DCTSIZE2] = {
-    0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6,  7,  14, 21, 28,
-    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63};
+    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5,
+    12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
+    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
+    58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+};
 
 leat__huffman *leat__huffman_new(void)
 {
@@ -148,7 +155,8 @@ static ALWAYS_INLINE int take(const leat__huffman *h, input *in, const leat__huf
 }
 
 /* The rest of a block, one symbol at a time. */
-static __attribute__((noinline)) input end_block(const leat__huffman *h, input in, const leat__hufftable *t, int k, JCOEF *block)
+static __attribute__((noinline)) input end_block(const leat__huffman *h, input in, const leat__hufftable *t, int k,
+                                                JCOEF *block)
 {
     while (k < LAST) {
         int value;
@@ -160,14 +168,15 @@ static __attribute__((noinline)) input end_block(const leat__huffman *h, input i
     return in;
 }
 
-/* The symbols that one look-up gives, which take at most 26 bits, if the block goes on behind them. */
+/* The symbols that one look-up gives, which take at most 25 bits, if the block goes on behind them. */
 static ALWAYS_INLINE bool take_pair(input *in, uint64_t entry, int *k, JCOEF *block)
 {
     const int first = *k + leat__huff_pair_first(entry), second = *k + leat__huff_pair_second(entry);
     if (second >= LAST) return false;
     if (block) {
         block[zigzag[first]] = (JCOEF)leat__huff_pair_value(entry);
-        block[zigzag[second]] = (JCOEF)leat__huff_value(in->buffer << leat__huff_pair_place(entry), leat__huff_pair_size(entry));
+        const uint64_t bits = in->buffer << leat__huff_pair_place(entry);
+        block[zigzag[second]] = (JCOEF)leat__huff_value(bits, leat__huff_pair_size(entry));
     }
     in->buffer <<= leat__huff_pair_bits(entry);
     in->count -= leat__huff_pair_bits(entry);
@@ -248,10 +257,13 @@ static void start_no_pass(j_decompress_ptr codec)
 static bool is_ours(j_decompress_ptr codec)
 {
 #ifdef LIBJPEG_TURBO_VERSION_NUMBER
-    if (codec->progressive_mode || codec->arith_code || codec->restart_interval || jpeg_has_multiple_scans(codec)) return false;
+    if (codec->Ss != 0 || codec->Se != DCTSIZE2 - 1) return false; /* a lossless scan, where libjpeg reads those */
+    if (codec->progressive_mode || codec->arith_code || codec->restart_interval) return false;
+    if (jpeg_has_multiple_scans(codec)) return false;
     for (int i = 0; i < codec->comps_in_scan; i++) {
         const jpeg_component_info *component = codec->cur_comp_info[i];
-        if (!codec->dc_huff_tbl_ptrs[component->dc_tbl_no] || !codec->ac_huff_tbl_ptrs[component->ac_tbl_no]) return false;
+        if (!codec->dc_huff_tbl_ptrs[component->dc_tbl_no]) return false;
+        if (!codec->ac_huff_tbl_ptrs[component->ac_tbl_no]) return false;
     }
     return codec->data_precision == 8;
 #else
@@ -260,7 +272,8 @@ static bool is_ours(j_decompress_ptr codec)
 #endif
 }
 
-bool leat__huffman_attach(leat__huffman *h, j_decompress_ptr codec, const uint8_t *end, const leat__huffman_hooks *hooks)
+bool leat__huffman_attach(leat__huffman *h, j_decompress_ptr codec, const uint8_t *end,
+                          const leat__huffman_hooks *hooks)
 {
     if (!is_ours(codec)) return false;
     for (int i = 0; i < codec->comps_in_scan; i++) {
@@ -270,7 +283,6 @@ bool leat__huffman_attach(leat__huffman *h, j_decompress_ptr codec, const uint8_
     }
     h->start_pass = start_no_pass;
     h->decode_mcu = decode_mcu;
-    h->insufficient_data = FALSE;
     h->hooks = *hooks;
     h->from = codec->src->next_input_byte;
     h->end = end;

@@ -3,7 +3,8 @@
  * libjpeg decodes through a function pointer; ours is put in its place for the image at hand, and everything after it
  * (dequantization, IDCT, upsampling, colours) stays libjpeg's. Whatever is not as it should be - a code that does not
  * exist, a coefficient beyond the last, data that ends early - makes our decoder give up by calling `odd`; the image is
- * then to be decoded again by libjpeg alone, whose verdict counts. So both give the same pixels, or the same error. */
+ * then to be decoded again by libjpeg alone, whose verdict counts. So both give the same pixels, or an error of
+ * the same code. */
 #ifndef LEAT__HUFFMAN_H
 #define LEAT__HUFFMAN_H
 
@@ -27,10 +28,11 @@ typedef struct leat__huffman_hooks {
     void *user;
 } leat__huffman_hooks;
 
-/* True if the image is one that we decode: baseline, one scan, no restart markers. To be called when jpeg_start_decompress has
- * returned; huffman then takes the place of codec->entropy until the image's end (codec: borrows). end: of the file's data,
- * which lies in memory from codec->src->next_input_byte on. */
-bool leat__huffman_attach(leat__huffman *huffman, j_decompress_ptr codec, const uint8_t *end, const leat__huffman_hooks *hooks);
+/* True if the image is one that we decode: baseline, one scan, no restart markers. To be called when
+ * jpeg_start_decompress has returned; huffman then takes the place of codec->entropy until the image's end (codec:
+ * borrows). end: of the file's data, which lies in memory from codec->src->next_input_byte on. */
+bool leat__huffman_attach(leat__huffman *huffman, j_decompress_ptr codec, const uint8_t *end,
+                          const leat__huffman_hooks *hooks);
 
 /* Coefficients are only needed of these columns of MCUs (after jpeg_crop_scanline). */
 void leat__huffman_crop(leat__huffman *huffman, uint32_t first, uint32_t last);

@@ -1,8 +1,9 @@
 /* hufftable.c - a JPEG file's Huffman table, unrolled into look-ups.
  *
- * What:    codes in order of length (T.81, annex C), each put wherever the next bits begin with it; then pairs of them.
- * Why so:  most encoders use the tables of T.81, annex K, so a table is made once and compared from then on; an optimized
- *          one costs some microseconds.
+ * What:    codes in order of length (T.81, annex C), each put wherever the next bits begin with it; then pairs of
+ *          them.
+ * Why so:  most encoders use the tables of T.81, annex K, so a table is made once and compared from then on; an
+ *          optimized one costs some microseconds.
  * Threads: pure functions but for the table.
  * Not here: reading bits (huffman.c). */
 #include "stages/hufftable.h"
@@ -12,7 +13,8 @@
 
 enum { LOOK = LEAT__HUFF_LOOK, LONGEST = LEAT__HUFF_LONGEST, END = LEAT__HUFF_END };
 
-/* A symbol as leat__huff_bits and the like take it apart. length: bits of the code; size: of the value behind it; step: coefficients to go on by. */
+/* A symbol as leat__huff_bits and the like take it apart. length: bits of the code; size: of the value behind it;
+ * step: coefficients to go on by. */
 static uint32_t pack(int length, int size, int step)
 {
     assert(length >= 1 && length <= LONGEST && size <= 15 && step <= END);
@@ -26,14 +28,16 @@ static uint32_t entry_of(int symbol, int length, bool is_ac)
     return pack(length, size, size > 0 || run == 15 ? run + 1 : END);
 }
 
-/* The first symbol's value, if it is known, then how to read the second one's (0: there is none). Whoever stores the one and
- * then the other is right always. */
+/* The first symbol's value, if it is known, then how to read the second one's (0: there is none, and the first one
+ * stands for it again: whoever stores the one and then the other is right always). */
 static uint64_t pack_pair(uint32_t first, uint32_t second, int value)
 {
-    const uint64_t steps = (uint64_t)(leat__huff_step(first) + (second ? leat__huff_step(second) : 0));
-    const uint64_t place = second ? leat__huff_bits(first) + leat__huff_length(second) : leat__huff_length(first);
-    const uint64_t size = second ? leat__huff_size(second) : leat__huff_size(first), bits = leat__huff_bits(first) + (second ? leat__huff_bits(second) : 0);
-    return (uint64_t)(uint16_t)value << 48 | steps << 32 | (uint64_t)leat__huff_step(first) << 24 | size << 16 | place << 8 | bits;
+    const uint32_t other = second ? second : first;
+    const unsigned before = second ? leat__huff_bits(first) : 0;
+    const uint64_t place = before + leat__huff_length(other), bits = before + leat__huff_bits(other);
+    const uint64_t step = (uint64_t)leat__huff_step(first), steps = step + (second ? (uint64_t)leat__huff_step(second) : 0);
+    const uint64_t size = leat__huff_size(other);
+    return (uint64_t)(uint16_t)value << 48 | steps << 32 | step << 24 | size << 16 | place << 8 | bits;
 }
 
 /* For every LOOK bits: the first symbol, and the second one if its code lies in them too. */
@@ -54,7 +58,6 @@ static void make_pairs(leat__hufftable *t)
     }
 }
 
-/* Codes in order of length (T.81, annex C). libjpeg's start_pass has found the table to be sound. */
 void leat__hufftable_make(leat__hufftable *t, const JHUFF_TBL *from, bool is_ac)
 {
     if (t->made && memcmp(t->made_of.bits, from->bits, sizeof from->bits) == 0 &&

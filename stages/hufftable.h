@@ -12,7 +12,7 @@
 #include <jpeglib.h>
 
 enum {
-    LEAT__HUFF_LOOK = 10,      /* bits that one look-up covers; 8 KiB a table of pairs: two stay in the first-level cache */
+    LEAT__HUFF_LOOK = 10,      /* bits that one look-up covers; 8 KiB a table of pairs: two stay in L1 */
     LEAT__HUFF_LONGEST = 16,   /* bits of a code */
     LEAT__HUFF_END = 128,      /* step of the end-of-block code: far beyond the last coefficient */
 };
@@ -20,7 +20,7 @@ enum {
 /* Zeroed memory is a table that is not made yet. */
 typedef struct leat__hufftable {
     uint32_t look[1 << LEAT__HUFF_LOOK];  /* a symbol, by the next bits; 0: its code is longer */
-    uint64_t pairs[1 << LEAT__HUFF_LOOK]; /* AC: one or two symbols, by the next bits; 0: the code is longer */
+    uint64_t pairs[1 << LEAT__HUFF_LOOK]; /* AC only: one or two symbols, by the next bits; 0: the code is longer */
     int32_t past[LEAT__HUFF_LONGEST + 1]; /* past[n]: the first code of more than n bits, left-aligned in 16 bits */
     int32_t offset[LEAT__HUFF_LONGEST + 1]; /* index of a code's symbol less the code, by length */
     JHUFF_TBL made_of;
@@ -54,7 +54,7 @@ static inline int leat__huff_step(uint32_t symbol) /* AC: coefficients to go on 
 
 /* ---- what a pair says: where there is no second symbol, the first one stands for it again ---- */
 
-static inline unsigned leat__huff_pair_bits(uint64_t pair) /* of all of it, at most 26 */
+static inline unsigned leat__huff_pair_bits(uint64_t pair) /* of all of it, at most 25 */
 {
     return pair & 63;
 }

@@ -312,7 +312,8 @@ static bool read_block(leat__inflate *s, bool *last)
     }
 }
 
-bool leat__inflate_zlib(leat__inflate *s, const uint8_t *in, size_t size, uint8_t *out, size_t out_size)
+bool leat__inflate_zlib(leat__inflate *s, const uint8_t *in, size_t size, uint8_t *out, size_t out_size,
+                        const atomic_bool *stop)
 {
     enum { HEADER = 2, ADLER = 4, METHOD = 8, WINDOW_MOST = 7, DICTIONARY = 0x20 };
     if (size < HEADER + ADLER) return false;
@@ -326,6 +327,7 @@ bool leat__inflate_zlib(leat__inflate *s, const uint8_t *in, size_t size, uint8_
     s->out = s->out_begin = out;
     s->out_end = out + out_size;
     for (bool last = false; !last;) {
+        if (stop && atomic_load_explicit(stop, memory_order_relaxed)) return false;
         if (!read_block(s, &last)) return false;
     }
     const uint8_t *behind = s->next - s->count / 8;

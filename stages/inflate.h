@@ -2,6 +2,7 @@
 #ifndef LEAT__INFLATE_H
 #define LEAT__INFLATE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,7 +19,9 @@ void leat__inflate_free(leat__inflate *inflate); /* takes; NULL is fine */
 
 /* Inflates in[0..size) to exactly out_size bytes at out, behind which there is room for LEAT__INFLATE_SLACK more.
  * Borrows both until it returns. True only if zlib's inflate takes the stream too, if it gives out_size bytes, if they
- * have its Adler-32, and if not a byte of `in` is left over. Thread: any. Blocks: no. RFC 1950, RFC 1951. */
-bool leat__inflate_zlib(leat__inflate *inflate, const uint8_t *in, size_t size, uint8_t *out, size_t out_size);
+ * have its Adler-32, and if not a byte of `in` is left over. stop: NULL, or looked at before
+ * each block: ends it early, with false. Thread: any. Blocks: no. RFC 1950, RFC 1951. */
+bool leat__inflate_zlib(leat__inflate *inflate, const uint8_t *in, size_t size, uint8_t *out, size_t out_size,
+                        const atomic_bool *stop);
 
 #endif

@@ -60,7 +60,8 @@ static void next_word(code *c)
 }
 
 /* Counts the codes of each length and sorts the symbols. False if zlib refuses such a code: more than there is room
- * for, or fewer, unless it is one of a single bit, or empty. */
+ * for, or fewer, unless it is one of a single bit, or empty. (Of a precode zlib refuses a single one, too; here its
+ * streams fall later: all lengths it can say are equal, and 286 or fewer codes of one length are never complete.) */
 static bool sort_symbols(leat__inflate_tables *t, code *c, const uint8_t *lengths, unsigned symbols, unsigned *longest)
 {
     unsigned places[LEAT__LONGEST_CODE + 2] = {0};

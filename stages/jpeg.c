@@ -15,7 +15,8 @@
  * States:  idle -open-> header read -select or rows-> started -rows-> ... -verify-> finished; done or an error -> idle.
  * Invariants: (1) `created` while libjpeg holds memory for us   (2) finished => started => created
  *          (3) longjmp happens only inside of attempt()
- * Not here: codes (huffman.c); sniffing and counting rows (image.c); which columns to ask for (jpegcrop.c); EXIF (exif.c). */
+ * Not here: codes (huffman.c); sniffing and counting rows (image.c); which columns to ask for (jpegcrop.c); what
+ *          libjpeg's messages mean (jpegfacts.c); EXIF (exif.c). */
 #include "stages/jpeg.h"
 
 #include <assert.h>
@@ -25,12 +26,12 @@
 #include <string.h>
 
 #include <jpeglib.h>
-#include <jerror.h>
 
 #include "pipeline/failure.h"
 #include "stages/exif.h"
 #include "stages/huffman.h"
 #include "stages/jpegcrop.h"
+#include "stages/jpegfacts.h"
 
 enum {
     STRIP_ROWS = 16,               /* handed to libjpeg at once: one row of blocks at 4:2:0 */
@@ -105,48 +106,17 @@ _Noreturn static void leave(leat__jpeg *jpeg, leat_code code, const char *cause)
     longjmp(jpeg->jump, 1);
 }
 
-static leat_code code_of(int message)
-{
-    switch (message) {
-    case JWRN_JPEG_EOF:
-    case JERR_INPUT_EOF:
-    case JERR_INPUT_EMPTY: return LEAT_ETRUNCATED;
-    case JERR_OUT_OF_MEMORY: return LEAT_ENOMEM;
-    case JERR_ARITH_NOTIMPL:
-    case JERR_BAD_PRECISION:
-    case JERR_CCIR601_NOTIMPL:
-    case JERR_COMPONENT_COUNT:
-    case JERR_CONVERSION_NOTIMPL:
-    case JERR_EMPTY_IMAGE: /* the height comes after the first scan (DNL) */
-    case JERR_FRACT_SAMPLE_NOTIMPL:
-    case JERR_NOT_COMPILED:
-    case JERR_SOF_UNSUPPORTED: return LEAT_EUNSUPPORTED;
-    case JERR_IMAGE_TOO_BIG:
-    case JERR_NO_BACKING_STORE: /* over max_memory_to_use */
-    case JERR_WIDTH_OVERFLOW: return LEAT_ELIMIT;
-    default: return LEAT_ECORRUPT;
-    }
-}
-
-/* Warnings about what no pixel depends on: junk between segments, odd Adobe and JFIF markers, scan parameters that
- * sequential decoding has no use for, a broken colour profile. */
-static bool is_harmless(int message)
-{
-    return message == JWRN_EXTRANEOUS_DATA || message == JWRN_ADOBE_XFORM || message == JWRN_JFIF_MAJOR ||
-           message == JWRN_NOT_SEQUENTIAL || message == JWRN_BOGUS_ICC;
-}
-
 _Noreturn static void on_error(j_common_ptr codec)
 {
     char words[JMSG_LENGTH_MAX], cause[JMSG_LENGTH_MAX + 16];
     codec->err->format_message(codec, words);
     snprintf(cause, sizeof cause, "libjpeg: %s", words);
-    leave(codec->client_data, code_of(codec->err->msg_code), cause);
+    leave(codec->client_data, leat__jpeg_code_of(codec->err->msg_code), cause);
 }
 
 static void on_message(j_common_ptr codec, int level)
 {
-    if (level < 0 && !is_harmless(codec->err->msg_code)) on_error(codec);
+    if (level < 0 && !leat__jpeg_is_harmless(codec->err->msg_code)) on_error(codec);
 }
 
 /* Called by libjpeg at least once for each row of blocks, while it reads scans and while it gives rows. */
@@ -202,22 +172,6 @@ static J_COLOR_SPACE choose_output(leat__jpeg *jpeg)
     }
 }
 
-/* What libjpeg keeps of an image in several scans: all coefficients (jdcoefct.c, jinit_d_coef_controller). At most 10
- * components of 2^27 blocks of 128 bytes: cannot overflow. */
-static uint64_t count_coefficient_bytes(j_decompress_ptr codec)
-{
-    if (!jpeg_has_multiple_scans(codec)) return 0;
-    uint64_t bytes = 0;
-    for (int i = 0; i < codec->num_components; i++) {
-        const jpeg_component_info *component = &codec->comp_info[i];
-        uint64_t h = (uint64_t)component->h_samp_factor, v = (uint64_t)component->v_samp_factor;
-        uint64_t across = (component->width_in_blocks + h - 1) / h * h;
-        uint64_t down = (component->height_in_blocks + v - 1) / v * v;
-        bytes += across * down * sizeof(JBLOCK);
-    }
-    return bytes;
-}
-
 static void read_header(leat__jpeg *jpeg)
 {
     j_decompress_ptr codec = &jpeg->codec;
@@ -233,7 +187,7 @@ static void read_header(leat__jpeg *jpeg)
     jpeg_mem_src(codec, jpeg->data, jpeg->size);
     jpeg_read_header(codec, TRUE);
     codec->out_color_space = choose_output(jpeg);
-    jpeg->coefficient_bytes = count_coefficient_bytes(codec);
+    jpeg->coefficient_bytes = leat__jpeg_coefficient_bytes(codec);
 }
 
 leat_code leat__jpeg_open(leat__jpeg *jpeg, const uint8_t *data, size_t size, bool alpha,

@@ -58,7 +58,8 @@ void leat__jpeg_crop(j_decompress_ptr codec, leat__image_part *part)
     part->width = width;
 }
 
-void leat__jpeg_crop_blocks(const struct jpeg_decompress_struct *codec, const leat__image_part *part, leat__huffman *huffman)
+void leat__jpeg_crop_blocks(const struct jpeg_decompress_struct *codec, const leat__image_part *part,
+                            leat__huffman *huffman)
 {
     if (codec->num_components == 1) return; /* an MCU is one block then, whatever the sampling says */
     const uint32_t across = (uint32_t)(codec->max_h_samp_factor * LEAST_SCALED_SIZE(codec));

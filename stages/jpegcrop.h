@@ -14,6 +14,7 @@
 void leat__jpeg_crop(j_decompress_ptr codec, leat__image_part *part);
 
 /* Tells huffman, which has been attached, of the columns that were chosen. */
-void leat__jpeg_crop_blocks(const struct jpeg_decompress_struct *codec, const leat__image_part *part, leat__huffman *huffman);
+void leat__jpeg_crop_blocks(const struct jpeg_decompress_struct *codec, const leat__image_part *part,
+                            leat__huffman *huffman);
 
 #endif

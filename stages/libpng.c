@@ -27,7 +27,6 @@
 enum {
     STOP_ROWS = 16,                    /* the stop flag is looked at once in so many */
     LIBPNG_ROW_BYTES = 2 * 8,          /* libpng's memory for each px: this row and the one above, of 16-bit RGBA */
-    SMALL_BYTES = 1024 * 1024,         /* libpng's rows that are not worth counting */
 };
 
 struct leat__libpng {
@@ -127,6 +126,7 @@ static void on_read(png_structp codec, png_bytep out, size_t size)
 {
     leat__libpng *png = png_get_io_ptr(codec);
     assert(png->used <= png->size);
+    if (leat__image_stopped(&png->limits)) leave(png, LEAT_ECLOSED, "by leat_close"); /* IDATs come in 8 KiB */
     if (size > png->size - png->used) leave(png, LEAT_ETRUNCATED, "libpng reads past the end");
     memcpy(out, png->data + png->used, size);
     png->used += size;
@@ -160,7 +160,7 @@ static leat_code check_limits(const leat__libpng *png, leat__image_info *info, l
     if (!count_scratch(png, &scratch) ||
         __builtin_add_overflow((uint64_t)png->width * LIBPNG_ROW_BYTES, (uint64_t)scratch, &held))
         held = UINT64_MAX;
-    if (png->interlaced || held > SMALL_BYTES) info->codec_bytes = held;
+    if (png->interlaced || held > LEAT__PNG_SMALL_BYTES) info->codec_bytes = held;
     return leat__image_check_codec("PNG", png->interlaced ? "interlaced" : "in long rows", info->codec_bytes, info,
                                    &png->limits, error);
 }

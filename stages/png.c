@@ -15,12 +15,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "pipeline/failure.h"
 #include "stages/exif.h"
 #include "stages/libpng.h"
 #include "stages/pngchunks.h"
 #include "stages/pngfast.h"
-
-enum { SMALL_BYTES = 1024 * 1024 }; /* not worth counting */
 
 struct leat__png {
     /* fixed after creation */
@@ -72,7 +71,7 @@ static leat_code pass(leat__png *png, leat_code code)
 static bool is_common(const leat__png *png, size_t *bytes)
 {
     if (!leat__pngfast_fits(&png->outline, &png->limits, bytes)) return false;
-    return png->info.orientation == 1 || *bytes <= SMALL_BYTES;
+    return png->info.orientation == 1 || *bytes <= LEAT__PNG_SMALL_BYTES;
 }
 
 static leat_code open_libpng(leat__png *png, bool thorough, leat_error *error)
@@ -99,7 +98,7 @@ leat_code leat__png_open(leat__png *png, const uint8_t *data, size_t size, bool 
     const bool common = is_common(png, &bytes);
     if (common && leat__pngfast_open(png->fast, o, alpha, limits)) {
         png->state = WAITING;
-        png->info.codec_bytes = bytes > SMALL_BYTES ? bytes : 0;
+        png->info.codec_bytes = bytes > LEAT__PNG_SMALL_BYTES ? bytes : 0;
     } else {
         code = open_libpng(png, common, error);
     }
@@ -113,7 +112,10 @@ static leat_code decide(leat__png *png, leat_error *error)
     assert(png->state != CLOSED);
     if (png->state != WAITING) return LEAT_OK;
     png->state = FAST;
-    return leat__pngfast_unpack(png->fast) ? LEAT_OK : open_libpng(png, true, error);
+    if (leat__pngfast_unpack(png->fast)) return LEAT_OK;
+    if (leat__image_stopped(&png->limits))
+        return leat__fail(error, LEAT_ECLOSED, 0, "PNG: %s (by leat_close)", leat__image_word(LEAT_ECLOSED));
+    return open_libpng(png, true, error);
 }
 
 leat_code leat__png_select(leat__png *png, leat__image_part *part, leat_error *error)

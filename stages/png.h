@@ -11,6 +11,9 @@
 /* Scratch of an image that is kept for the next one; a larger one is freed with its image. */
 enum { LEAT__PNG_KEEP_BYTES = 8 * 1024 * 1024 };
 
+/* Memory for an image that is not worth counting. */
+enum { LEAT__PNG_SMALL_BYTES = 1024 * 1024 };
+
 typedef struct leat__png leat__png;
 
 leat__png *leat__png_new(void);       /* gives; NULL if memory is short */

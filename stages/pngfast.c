@@ -30,7 +30,6 @@ enum {
     STOP_ROWS = 16,        /* the stop flag is looked at once in so many; a multiple of what unfilter_sse41.c joins */
     SLACK = (int)LEAT__INFLATE_SLACK,  /* also of leat__unfilter, and of RGB pixels read as 4 bytes */
     PACKED_EXTRA = 1024,   /* bytes of IDATs to join, beyond 9 bits a byte, as the fixed codes have at worst */
-    SMALL_BYTES = 1024 * 1024, /* not worth counting (png.c) */
 };
 
 static_assert((int)SLACK >= (int)LEAT__UNFILTER_SLACK, "unfilter");
@@ -115,7 +114,7 @@ bool leat__pngfast_fits(const leat__png_outline *o, const leat__image_limits *li
     const size_t image = image_bytes(o), packed_most = image + image / 8 + PACKED_EXTRA;
     if (o->idats > 1 && o->packed_size > packed_most) return false;
     *bytes = (o->idats > 1 ? o->packed_size : 0) + stride_of(o) + image + SLACK;
-    return *bytes <= SMALL_BYTES || (*bytes <= most && *bytes <= limits->max_codec_bytes);
+    return *bytes <= LEAT__PNG_SMALL_BYTES || (*bytes <= most && *bytes <= limits->max_codec_bytes);
 }
 
 static void make_palette(leat__pngfast *fast)
@@ -180,7 +179,8 @@ bool leat__pngfast_unpack(leat__pngfast *fast)
     }
     memset(above, 0, stride);
     fast->image = above + stride;
-    if (leat__inflate_zlib(fast->inflate, packed, o->packed_size, fast->image, image_bytes(o)) && check_filters(fast))
+    if (leat__inflate_zlib(fast->inflate, packed, o->packed_size, fast->image, image_bytes(o), fast->limits.stop) &&
+        check_filters(fast))
         return true;
     leat__pngfast_done(fast);
     return false;

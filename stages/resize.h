@@ -32,7 +32,7 @@ typedef struct leat__resize {
     uint32_t columns;        /* source columns that are needed: across.end - across.first */
     size_t plane, out_plane; /* values from channel to channel, between the passes and in output rows */
     int16_t *planes;         /* an output row that is done down, but not across: value - 128, times 128 */
-    float *sums;             /* many taps down: LEAT__RESIZE_OPEN output rows that are being summed up; else NULL */
+    float *sums;             /* many taps down: the output rows that are being summed up; else NULL */
     void *packed;            /* the across weights as the kernel wants them, if it does; else NULL */
     /* advances */
     uint32_t taken, next;    /* source rows before `taken` are in the ring; next: the output row that is next */

@@ -143,6 +143,7 @@ START_TEST(damaged_files_are_odd_or_decode_to_libjpegs_pixels)
     state = 2;
     leat__huffman *huffman = leat__huffman_new();
     int accepted = 0, refused = 0;
+    static const char odd_bytes[3][2] = {{'\xff', 0}, {'\xff', '\xd9'}, {0x12, 0x34}};
     for (int i = 0; i < 6000; i++) {
         jpeg_form form = random_form();
         picture jpeg = picture_jpeg(&form);
@@ -154,7 +155,7 @@ START_TEST(damaged_files_are_odd_or_decode_to_libjpegs_pixels)
         case 0: jpeg.data[at] ^= (uint8_t)(1u << draw(8)); break;
         case 1: jpeg.data[at] = (uint8_t)draw(256); break;
         case 2: picture_remove(&jpeg, at, 1 + draw((uint32_t)(jpeg.size - at))); break;
-        default: picture_insert(&jpeg, at, "\xff\x00\xff\xd9\x12\x34" + 2 * draw(3), 2);
+        default: picture_insert(&jpeg, at, odd_bytes[draw(3)], 2);
         }
         if (compare(&jpeg, huffman, draw(2) * draw(form.height), "damage", i)) accepted++;
         else refused++;

@@ -1,7 +1,9 @@
 /* test_inflate.c - inflate.c against zlib: the same bytes, and the same streams refused. */
 #include <check.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <libdeflate.h>
 #include <zlib.h>
@@ -109,7 +111,7 @@ static bool ours_takes(const stream *s, uint8_t *out, size_t size)
     uint8_t guard[GUARD];
     memset(guard, 0xc3, GUARD);
     memcpy(out + size + LEAT__INFLATE_SLACK, guard, GUARD);
-    bool takes = leat__inflate_zlib(inflate_state, s->data, s->size, out, size);
+    bool takes = leat__inflate_zlib(inflate_state, s->data, s->size, out, size, NULL);
     if (memcmp(out + size + LEAT__INFLATE_SLACK, guard, GUARD) != 0) ck_abort_msg("written behind the slack");
     return takes;
 }
@@ -311,6 +313,42 @@ START_TEST(test_codes_that_no_encoder_makes)
 }
 END_TEST
 
+typedef struct attempt {
+    uint8_t *data, *out;
+    size_t size;
+    atomic_bool stop;
+    bool took;
+} attempt;
+
+static void *run_attempt(void *argument)
+{
+    attempt *a = argument;
+    a->took = leat__inflate_zlib(inflate_state, a->data, a->size, a->out, 64, &a->stop);
+    return NULL;
+}
+
+/* 256 MB of empty stored blocks: a second and more. Were the flag not looked at, the test's time would be over. */
+START_TEST(test_a_stop_ends_a_stream_of_tiny_blocks)
+{
+    attempt a = {.size = (size_t)256 << 20, .out = room(64)};
+    a.data = malloc(a.size);
+    ck_assert_ptr_nonnull(a.data);
+    a.data[0] = 0x78, a.data[1] = 0x01;
+    for (size_t i = 2; i + 5 <= a.size; i += 5) memcpy(a.data + i, "\x00\x00\x00\xff\xff", 5);
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, run_attempt, &a), 0);
+    atomic_store(&a.stop, true);
+    struct timespec begin, end;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    pthread_join(thread, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    ck_assert(!a.took);
+    ck_assert_double_lt((double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9, 0.2);
+    free(a.data);
+    free(a.out);
+}
+END_TEST
+
 START_TEST(test_headers)
 {
     uint8_t in[100] = "abcabcabcabc", out[100 + LEAT__INFLATE_SLACK + GUARD], zlibs[101];
@@ -337,6 +375,7 @@ int main(void)
     tcase_add_test(tests, test_every_encoder);
     tcase_add_test(tests, test_every_bit_of_short_streams);
     tcase_add_loop_test(tests, test_codes_that_no_encoder_makes, 0, 2);
+    tcase_add_test(tests, test_a_stop_ends_a_stream_of_tiny_blocks);
     tcase_add_test(tests, test_headers);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
