@@ -113,7 +113,7 @@ def panel(work, results, top):
     for row, peer in enumerate(peers):
         middle, low, high = spread(results[peer], "steady_images_per_second")
         y = top + 34 + row * (BAR + GAP)
-        colour = "#d9722e" if peer == "leat" else "#7a9cc6"
+        colour = "#d9722e" if peer.startswith("leat") else "#7a9cc6"
         svg += [text(LEFT - 8, y + 15, peer, "end"),
                 f'<rect x="{LEFT}" y="{y}" width="{middle * scale:.1f}" height="{BAR}" fill="{colour}"/>',
                 f'<path d="M{LEFT + low * scale:.1f} {y + BAR / 2}H{LEFT + high * scale:.1f}'

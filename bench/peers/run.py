@@ -28,6 +28,7 @@ import common  # noqa: E402
 import install  # noqa: E402
 import leat_command  # noqa: E402
 import report  # noqa: E402
+from leat_command import OURS  # noqa: E402
 from servers import Nginx  # noqa: E402
 
 FILES = {"torch_dataloader": "torch_dataloader.py", "webdataset": "webdataset_loader.py", "spdl": "spdl_loader.py",
@@ -59,8 +60,8 @@ def program(peer, step, work, options, **more):
 
 def prepare(peer, work, options):
     """None, or the reason why this peer can't do this work."""
-    if peer == "leat":
-        return None
+    if peer in OURS:
+        return "reads the shards there" if (peer, work) == ("leat_folder", "http") else None
     try:
         done = subprocess.run(program(peer, "prepare", work, options), stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, errors="replace", timeout=PREPARE_SECONDS, check=False)
@@ -80,10 +81,10 @@ def server_seconds(nginx):
 def run_once(peer, work, options, nginx, epochs, images):
     """One measured run: its figures, or {"error": ...}."""
     url = nginx.url("").rstrip("/") if nginx else ""
-    if peer == "leat":
+    if peer in OURS:
         settings = types.SimpleNamespace(work=work, data=options.data, threads=options.threads, batch=options.batch,
                                          epochs=epochs, images=images, url=url)
-        command = leat_command.command(settings, options.leat)
+        command = leat_command.command(settings, options.leat, OURS[peer])
     else:
         command = program(peer, "run", work, options, epochs=epochs, images=images, url=url)
     pinned = ["--cpus", ",".join(map(str, options.cpus))] if options.threads < os.cpu_count() else []
@@ -98,8 +99,8 @@ def run_once(peer, work, options, nginx, epochs, images):
         why = f"not done within {options.timeout:g} s; " if figures["timed_out"] else ""
         return {"error": why + last_error(error)}
     try:
-        told = json.loads(text if peer == "leat" else text.strip().splitlines()[-1])
-        if peer == "leat":
+        told = json.loads(text if peer in OURS else text.strip().splitlines()[-1])
+        if peer in OURS:
             told = leat_command.result(settings, told, figures["wall_seconds"])
     except (ValueError, IndexError, AssertionError) as problem:
         return {"error": f"{type(problem).__name__}: {problem}"}
@@ -163,7 +164,7 @@ def arguments():
     parser.add_argument("--out", required=True, metavar="DIR", help="for results.json, table.md, chart.svg")
     parser.add_argument("--works", type=words, default=["rrc", "full", "png", "http"],
                         help="of " + ",".join(common.SETS))
-    parser.add_argument("--peers", type=words, default=["leat", *FILES], help="of leat," + ",".join(FILES))
+    parser.add_argument("--peers", type=words, default=[*OURS, *FILES], help="of " + ",".join(OURS) + "," + ",".join(FILES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=3, help="in one run (default 3); twice as many of png and large")
     parser.add_argument("--images", type=int, default=0, help="so many an epoch (default 0: all)")
@@ -173,7 +174,7 @@ def arguments():
     parser.add_argument("--no-install", action="store_true")
     parser.add_argument("--no-warm", dest="warm", action="store_false", help="without the round that is not counted")
     options = parser.parse_args()
-    for kind, given, known in (("work", options.works, common.SETS), ("peer", options.peers, ["leat", *FILES])):
+    for kind, given, known in (("work", options.works, common.SETS), ("peer", options.peers, [*OURS, *FILES])):
         for word in given:
             if word not in known:
                 parser.error(f"no {kind} {word}; known: {', '.join(known)}")
@@ -183,7 +184,7 @@ def arguments():
 
 def main():
     options = arguments()
-    others = [peer for peer in options.peers if peer != "leat"]
+    others = [peer for peer in options.peers if peer not in OURS]
     path = install.HOME / "installed.json"
     installed = {}
     if others:
