@@ -93,7 +93,7 @@ def main():
     parser.add_argument("--data", type=Path, default=Path("/var/tmp/leat-bench3"), help="as bench/data makes it")
     parser.add_argument("--threads", type=lambda text: [int(n) for n in text.split(",")], default=[1, 2, 4])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--json", action="store_true", help="a JSON list instead of a table")
     arguments = parser.parse_args()
     samples = {}
