@@ -4,13 +4,13 @@ What:    command(options, leat) and result(options, leat's JSON): run.py starts 
          Python is measured with it. For trying:  leat_command.py run --leat build/cli/leat --work rrc --data DIR
 Time:    leat counts from leat_open. What the process needs before it and after its last batch is not known apart: all
          of it is added to first_batch_from_exec_seconds, to our disadvantage.
-Set up:  leat reads the shards (.tar), leat_folder the same samples as class folders, as torch's ImageFolder does; the
+Set up:  leat reads the shards (.tar), leat-folder the same samples as class folders, as torch's ImageFolder does; the
          defaults but for what the work asks for."""
 import os
 
 import common
 
-OURS = {"leat": "tar", "leat_folder": "folder"}  # which form of the set
+OURS = {"leat": "tar", "leat-folder": "folder"}  # which form of the set
 
 
 def commas(values):

@@ -61,7 +61,7 @@ def program(peer, step, work, options, **more):
 def prepare(peer, work, options):
     """None, or the reason why this peer can't do this work."""
     if peer in OURS:
-        return "reads the shards there" if (peer, work) == ("leat_folder", "http") else None
+        return "reads the shards there" if (peer, work) == ("leat-folder", "http") else None
     try:
         done = subprocess.run(program(peer, "prepare", work, options), stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, errors="replace", timeout=PREPARE_SECONDS, check=False)
