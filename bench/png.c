@@ -99,30 +99,32 @@ static void on_read(png_structp codec, png_bytep out, size_t size)
     from->data += size, from->size -= size;
 }
 
+static void read_one(const set *s, file from)
+{
+    static png_bytep rows[MOST_PIXELS];
+    png_structp codec = need(png_create_read_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL));
+    png_infop info = need(png_create_info_struct(codec));
+    if (setjmp(png_jmpbuf(codec))) die("libpng refuses an image");
+    png_set_read_fn(codec, &from, on_read);
+    png_read_info(codec, info);
+    png_set_expand(codec);
+    png_set_gray_to_rgb(codec);
+    if (s->channels == 3) png_set_strip_alpha(codec);
+    else png_set_add_alpha(codec, 255, PNG_FILLER_AFTER);
+    png_read_update_info(codec, info);
+    const size_t row_bytes = png_get_rowbytes(codec, info);
+    const uint32_t height = png_get_image_height(codec, info);
+    if (row_bytes * height > (size_t)MOST_PIXELS * CHANNELS_MOST) die("an image is too large");
+    for (uint32_t y = 0; y < height; y++) rows[y] = s->pixels + y * row_bytes;
+    png_read_image(codec, rows);
+    png_read_end(codec, NULL);
+    png_destroy_read_struct(&codec, &info, NULL);
+}
+
 static void read_by_rows(void *user)
 {
-    set *s = user;
-    static png_bytep rows[MOST_PIXELS];
-    for (unsigned i = 0; i < s->count; i++) {
-        file from = s->files[i];
-        png_structp codec = need(png_create_read_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL));
-        png_infop info = need(png_create_info_struct(codec));
-        if (setjmp(png_jmpbuf(codec))) die("libpng refuses an image");
-        png_set_read_fn(codec, &from, on_read);
-        png_read_info(codec, info);
-        png_set_expand(codec);
-        png_set_gray_to_rgb(codec);
-        if (s->channels == 3) png_set_strip_alpha(codec);
-        else png_set_add_alpha(codec, 255, PNG_FILLER_AFTER);
-        png_read_update_info(codec, info);
-        const size_t row_bytes = png_get_rowbytes(codec, info);
-        const uint32_t height = png_get_image_height(codec, info);
-        if (row_bytes * height > (size_t)MOST_PIXELS * CHANNELS_MOST) die("an image is too large");
-        for (uint32_t y = 0; y < height; y++) rows[y] = s->pixels + y * row_bytes;
-        png_read_image(codec, rows);
-        png_read_end(codec, NULL);
-        png_destroy_read_struct(&codec, &info, NULL);
-    }
+    const set *s = user;
+    for (unsigned i = 0; i < s->count; i++) read_one(s, s->files[i]);
 }
 
 /* ---- images ---- */
