@@ -112,10 +112,7 @@ void leat__resize_begin(leat__resize *resize, const leat__line *across, const le
     leat__filter_build(&resize->down, down, at);
     at += aligned(leat__filter_bytes(&resize->down));
     resize->planes = (int16_t *)at;
-    const size_t planes_bytes = resize->channels * resize->plane * sizeof(int16_t);
-    /* many taps across are rounded up: what lies behind the columns is read, with weights of 0 */
-    if (resize->across.taps > LEAT__FILTER_FEW) memset(resize->planes, 0, planes_bytes);
-    at += aligned(planes_bytes);
+    at += aligned(resize->channels * resize->plane * sizeof(int16_t));
     if (resize->down.taps > LEAT__FILTER_FEW) {
         resize->sums = (float *)at;
         at += sums_bytes(resize->columns, resize->channels);

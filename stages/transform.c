@@ -154,6 +154,7 @@ static leat_code need_scratch(leat__transform *transform, size_t bytes, leat_err
     transform->scratch = aligned_alloc(LEAT_ALIGNMENT, aligned(bytes));
     if (!transform->scratch)
         return leat__fail(error, LEAT_ENOMEM, 0, "no memory for %zu bytes of scratch to resize an image", bytes);
+    memset(transform->scratch, 0, bytes); /* kernels read behind the columns, with weights of 0: by no chance then */
     transform->capacity = bytes;
     return LEAT_OK;
 }
