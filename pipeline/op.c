@@ -119,6 +119,7 @@ static void apply(leat__op *op, leat__step step)
         if (op->stage->options.timeout_ns) arm(op, &op->deadline, on_deadline, op->stage->options.timeout_ns);
         return;
     case LEAT__MORE:
+    case LEAT__AGAIN:
         leat__op_set_phase(op, LEAT__PHASE_MORE);
         return;
     case LEAT__DONE:
@@ -168,8 +169,10 @@ void leat__op_job_returned(leat__op *op)
         leat__op_retire(op);
         return;
     }
-    assert(op->step == LEAT__DONE || op->step == LEAT__MORE || op->step == LEAT__FAILED);
-    leat__op_set_phase(op, op->step == LEAT__MORE ? LEAT__PHASE_MORE : LEAT__PHASE_ENDED);
+    assert(op->step == LEAT__DONE || op->step == LEAT__MORE || op->step == LEAT__AGAIN || op->step == LEAT__FAILED);
+    if (op->step == LEAT__AGAIN) op->function = stage->type->begin;
+    bool goes_on = op->step == LEAT__MORE || op->step == LEAT__AGAIN;
+    leat__op_set_phase(op, goes_on ? LEAT__PHASE_MORE : LEAT__PHASE_ENDED);
     leat__stage_mark(stage);
 }
 

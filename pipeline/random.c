@@ -113,3 +113,20 @@ uint64_t leat__permutation_at(const leat__permutation *permutation, uint64_t i)
     } while (i >= permutation->count);
     return i;
 }
+
+uint64_t leat__permutation_of(const leat__permutation *permutation, uint64_t i)
+{
+    assert(i < permutation->count);
+    const unsigned bits = permutation->half_bits;
+    const uint64_t mask = (UINT64_C(1) << bits) - 1;
+    do {
+        uint64_t left = i >> bits, right = i & mask;
+        for (int round = LEAT__PERMUTATION_ROUNDS - 1; round >= 0; round--) {
+            uint64_t before = right ^ (scramble(left, permutation->round_keys[round]) & mask);
+            right = left;
+            left = before;
+        }
+        i = left << bits | right;
+    } while (i >= permutation->count);
+    return i;
+}

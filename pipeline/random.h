@@ -51,4 +51,7 @@ void leat__permutation_init(leat__permutation *permutation, const leat__random_k
 /* Where position i (< count) of the permuted order comes from. Well under a microsecond. */
 uint64_t leat__permutation_at(const leat__permutation *permutation, uint64_t i);
 
+/* Which position comes from i: the inverse. */
+uint64_t leat__permutation_of(const leat__permutation *permutation, uint64_t i);
+
 #endif

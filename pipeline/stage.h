@@ -18,7 +18,8 @@
  *
  *     free --take--> [delayed] --begin--> DONE/FAILED -------------------------------> ended --results out--> free
  *                                  |-----> CPU/IO: job() on a worker --> DONE/FAILED --^
- *                                  |                              `----> MORE: when its results are out, job() again
+ *                                  |                              |----> MORE: when its results are out, job() again
+ *                                  |                              `----> AGAIN: when its results are out, begin() again
  *                                  `-----> LATER: leat__emit, leat__op_end from callbacks on the loop
  */
 #ifndef LEAT__STAGE_H
@@ -44,6 +45,7 @@ typedef struct leat__op leat__op;
 typedef enum leat__step {
     LEAT__DONE,   /* finished with the item */
     LEAT__MORE,   /* not finished: call the same function again once what was emitted is out and there is room */
+    LEAT__AGAIN,  /* from job: as MORE, but it is begin that is called again */
     LEAT__CPU,    /* from begin: go on in job(), on the CPU pool */
     LEAT__IO,     /* from begin: go on in job(), on the I/O pool */
     LEAT__LATER,  /* from begin: goes on by itself on the loop, until leat__op_end */
@@ -78,7 +80,7 @@ typedef struct leat__stage_type {
     /* Loop thread: begins work on op->input. NULL: straight to job on the CPU pool. A stage without inboxes is called with
      * input NULL, again after MORE, until DONE. */
     leat__step (*begin)(leat__op *op);
-    /* Worker: returns DONE, MORE or FAILED. */
+    /* Worker: returns DONE, MORE, AGAIN or FAILED. */
     leat__step (*job)(leat__op *op);
     /* Loop thread: op->input is a marker, or NULL at the end of the stream; every item before it has been worked on. Emits what
      * the stage held back; DONE, MORE or FAILED. NULL: nothing is held back. For stages of concurrency 1. */

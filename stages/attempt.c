@@ -8,7 +8,8 @@
  *          to a limit, so that its connection can be kept, and its first bytes may explain the error.
  *          While paused, curl keeps what it has read already: at most one read buffer (128 KiB).
  * Threads: loop. The callbacks run inside curl: they call no curl function but curl_easy_pause.
- * Invariants: bytes reach the transfer only after VERDICT_BODY, and only up to span.end (F3) and the size cap (F5).
+ * Invariants: bytes reach the transfer only after VERDICT_BODY, and only up to span.end (F3), the size cap (F5) and the
+ *          end of what is wanted: a server that sends on behind that (it knows no ranges) loses its connection.
  * Not here: what the end of an attempt means (outcome.c). */
 #include <assert.h>
 #include <stdlib.h>
@@ -30,7 +31,9 @@ static bool header_done(leat__attempt *attempt)
     leat__transfer *transfer = attempt->transfer;
     leat__asked asked = {
         .from = transfer->position,
+        .to = transfer->stop,
         .continues = transfer->position > transfer->start,
+        .expected = &transfer->expected,
         .max_bytes = attempt->http->options.max_object_bytes,
     };
     attempt->verdict = leat__reply_judge(&attempt->reply, &asked, &transfer->known, &attempt->span, &attempt->fault);
@@ -82,6 +85,10 @@ static bool check_room(leat__attempt *attempt, size_t size)
     const leat__transfer *transfer = attempt->transfer;
     uint64_t position = transfer->position, cap = attempt->http->options.max_object_bytes;
     assert(position <= attempt->span.end);
+    if (size > attempt->span.end - position && attempt->span.end == transfer->expected.total)
+        return leat__fault_set(&attempt->fault, LEAT_ECHANGED, LEAT__FAULT_FATAL, 0,
+                               "not the object that was expected: it is larger than the %" PRIu64 " bytes that were "
+                               "expected", attempt->span.end);
     if (size > attempt->span.end - position)
         return leat__fault_set(&attempt->fault, LEAT_EOVERSIZE, LEAT__FAULT_FATAL, 0,
                                "more bytes came than the %" PRIu64 " that were announced", attempt->span.end);
@@ -101,20 +108,23 @@ static size_t on_body(char *data, size_t one, size_t size, void *user)
     size_t skip = size < attempt->span.skip ? size : (size_t)attempt->span.skip;
     if (size > skip) {
         if (!check_room(attempt, size - skip)) return 0;
-        switch (leat__transfer_accept(transfer, data + skip, size - skip)) {
+        uint64_t wanted = transfer->stop - transfer->position;
+        size_t taken = size - skip < wanted ? size - skip : (size_t)wanted;
+        switch (leat__transfer_accept(transfer, data + skip, taken)) {
         case LEAT__ACCEPT_LATER:
             return CURL_WRITEFUNC_PAUSE;
         case LEAT__ACCEPT_NO_MEMORY:
             leat__fault_set(&attempt->fault, LEAT_ENOMEM, LEAT__FAULT_FATAL, 0, "no memory for a buffer");
             return 0;
         case LEAT__ACCEPTED:
-            attempt->accepted += size - skip;
+            attempt->accepted += taken;
         }
     }
     attempt->span.skip -= skip;
     attempt->received += size;
     attempt->http->stats.bytes += size;
-    return size;
+    bool enough = transfer->position == transfer->stop && attempt->span.end != transfer->stop;
+    return enough ? 0 : size;
 }
 
 /* ---- easy handles ---- */

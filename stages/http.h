@@ -1,11 +1,11 @@
 /* http.h - objects from HTTP(S) servers: libcurl's multi interface on a libuv loop, with retries of its own.
  *
- * One client a loop. A transfer gives an object's bytes in order, each exactly once, however often the connection
- * breaks: a transient failure in mid-body goes on by range at the byte where it stopped, if the server says that it is
- * still the same object (ETag, Last-Modified, size: none may differ, one has to agree). A server without ranges is read
- * from the start again, and what was delivered is thrown away. An object whose server gives no size ends where the
- * connection does. All on the loop thread, which has to block SIGPIPE: OpenSSL may raise it, and the client leaves
- * signals alone.
+ * One client a loop. A transfer gives an object's bytes, or a range of them, in order, each exactly once, however often
+ * the connection breaks: a transient failure in mid-body goes on by range at the byte where it stopped, if the server
+ * says that it is still the same object (ETag, Last-Modified, size: none may differ, one has to agree). A server without
+ * ranges is read from the start again, and what was delivered, or is not wanted, is thrown away. An object whose server
+ * gives no size ends where the connection does. All on the loop thread, which has to block SIGPIPE: OpenSSL may raise it,
+ * and the client leaves signals alone.
  * Memory: one buffer a transfer, charged to its budget; and, not charged, curl's read buffer of 128 KiB a connection,
  * while paused at most as much again.
  * The rules F.. and R.. of the project's fault catalogue that it keeps are named where they are kept; the map of its
@@ -62,10 +62,19 @@ typedef struct leat__transfer_callbacks {
     void (*end)(void *user, const leat_error *error);
 } leat__transfer_callbacks;
 
-/* Begins to read a URL from byte `offset` (0: the start). budget: charged for the buffers. url: borrows, until it
- * returns. *transfer: gives, until its end or cancel. LEAT_EINVAL for what is no http(s) URL. If it fails, no callback
- * runs. */
-leat_code leat__http_get(leat__http *http, const char *url, uint64_t offset, leat__budget *budget,
+/* Which bytes of an object are wanted, and what is known of it beforehand. */
+typedef struct leat__http_range {
+    uint64_t from, to;  /* [from, to), from <= to; to = UINT64_MAX: to its end */
+    uint64_t total;     /* the size that it is expected to have; UINT64_MAX: any */
+    const char *etag;   /* and the ETag; "": any. One of 128 bytes or more says nothing */
+} leat__http_range;
+#define LEAT__HTTP_WHOLE ((leat__http_range){.to = UINT64_MAX, .total = UINT64_MAX, .etag = ""})
+
+/* Begins to read a URL. range: NULL is the whole object; an empty one ends without a request. budget: charged for the
+ * buffers. url, range: borrows, until it returns. *transfer: gives, until its end or cancel. LEAT_EINVAL for what is no
+ * http(s) URL. If it fails, no callback runs. An object that ends before range->to ends in LEAT_ETRUNCATED; one that is
+ * not as expected in LEAT_ECHANGED, before a byte of it is handed out (but for a size that only its end can tell). */
+leat_code leat__http_get(leat__http *http, const char *url, const leat__http_range *range, leat__budget *budget,
                          const leat__transfer_callbacks *callbacks, void *user, leat__transfer **transfer,
                          leat_error *error);
 
@@ -75,6 +84,9 @@ void leat__transfer_resume(leat__transfer *transfer);
 /* Hands out what has arrived so far, however little, by the data callback (soon, not from within); if nothing has, then
  * the next bytes as soon as they come. For a consumer that starves while a slow server fills a buffer. */
 void leat__transfer_flush(leat__transfer *transfer);
+
+/* The object's ETag as its server sent it, "" for none; known once data is called. Borrows, until the next call. */
+const char *leat__transfer_etag(const leat__transfer *transfer);
 
 /* Ends it without a callback (takes). */
 void leat__transfer_cancel(leat__transfer *transfer);

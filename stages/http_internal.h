@@ -72,7 +72,7 @@ typedef struct leat__reply {
     char *location;    /* owned; NULL: none */
 } leat__reply;
 
-/* What the answers so far said of an object. */
+/* What the answers so far said of an object; or what it is expected to be. */
 typedef struct leat__known {
     uint64_t total;    /* LEAT__NO_SIZE: not said */
     char etag[LEAT__ETAG_BYTES], modified[64];
@@ -93,9 +93,10 @@ typedef enum leat__verdict {
 
 /* What was asked for. */
 typedef struct leat__asked {
-    uint64_t from;       /* first byte of the object; a Range header was sent if > 0 */
+    uint64_t from, to;   /* bytes of the object; to = LEAT__NO_SIZE: to its end. A Range header was sent unless it is all */
     bool continues;      /* bytes of this object were accepted before: it has to be the same one */
     uint64_t max_bytes;  /* of the object */
+    const leat__known *expected; /* what it has to be like */
 } leat__asked;
 
 /* Where an accepted body lies in the object. */
@@ -169,7 +170,7 @@ struct leat__attempt {
     int socket_errno;         /* why the last socket could not be had; 0: all could */
     bool resolving;           /* the others wait for it to find the host's address */
     struct curl_slist range, match;
-    char range_text[48], match_text[LEAT__ETAG_BYTES + 32];
+    char range_text[64], match_text[LEAT__ETAG_BYTES + 32];
     char excerpt[200];        /* of an error's body */
     char curl_text[CURL_ERROR_SIZE];
     leat__attempt *next;
@@ -212,7 +213,8 @@ struct leat__transfer {
     leat__budget *budget;
     leat__transfer_callbacks callbacks;
     void *user;
-    uint64_t start;            /* the first byte that was asked for */
+    uint64_t start, stop;      /* the bytes that were asked for; stop = LEAT__NO_SIZE: to the end */
+    leat__known expected;
     /* where it stands */
     leat__transfer_state state;
     TAILQ_ENTRY(leat__transfer) link, due_link;
@@ -239,6 +241,12 @@ struct leat__transfer {
     bool fresh;                /* the next attempt needs a new connection */
 };
 TAILQ_HEAD(leat__transfer_list, leat__transfer);
+
+/* Where the transfer is whole; LEAT__NO_SIZE: where the answer ends. */
+static inline uint64_t leat__transfer_goal(const leat__transfer *transfer)
+{
+    return transfer->stop != LEAT__NO_SIZE ? transfer->stop : transfer->known.total;
+}
 
 typedef enum leat__accepted { LEAT__ACCEPTED, LEAT__ACCEPT_LATER, LEAT__ACCEPT_NO_MEMORY } leat__accepted;
 

@@ -4,8 +4,9 @@
  *          full jitter; a byte of progress resets the count), R3 (Retry-After is the least delay, clamped), R4 (by
  *          host.c).
  * Why so:  an answer's own verdict counts before curl's code: a 404 stays a 404 if its body was cut short. All bytes of
- *          a known total are a whole object, however the connection ended afterwards. Without a size the end of the
- *          connection is the end of the object: nothing can prove otherwise here (a checksum can, further down).
+ *          a known total, or of the range that was asked for, are a whole object, however the connection ended
+ *          afterwards. Without a size the end of the connection is the end of the object: nothing can prove otherwise
+ *          here (a checksum can, further down).
  *          A changed object is begun anew once, as long as no byte was handed out; afterwards that would mix two
  *          objects. What curl reads beyond Content-Length it throws away, and the connection with it: such an excess is
  *          not seen here.
@@ -135,22 +136,33 @@ static void quote(const leat__attempt *attempt, char *out, size_t capacity)
 
 typedef enum outcome { WAS_WHOLE, WAS_SHORT, WAS_REDIRECT, WAS_FAILURE } outcome;
 
+/* Every byte that was asked for is there. */
+static bool has_all(const leat__attempt *attempt)
+{
+    const leat__transfer *transfer = attempt->transfer;
+    return attempt->verdict == LEAT__VERDICT_BODY && !attempt->span.skip &&
+           transfer->position == leat__transfer_goal(transfer);
+}
+
 /* An accepted body is over. */
 static outcome look_at_body(const leat__attempt *attempt, CURLcode result, leat__fault *fault)
 {
     const leat__transfer *transfer = attempt->transfer;
     const leat__span *span = &attempt->span;
-    uint64_t total = transfer->known.total, position = transfer->position;
-    if (position == total && !span->skip) return WAS_WHOLE;
+    if (has_all(attempt)) return WAS_WHOLE;
     if (result) {
         curl_fault(attempt, result, fault);
-    } else if (span->end != LEAT__NO_SIZE && position < span->end) {
+    } else if (span->end != LEAT__NO_SIZE && transfer->position < span->end) {
         leat__fault_set(fault, LEAT_ETRUNCATED, LEAT__FAULT_TRANSIENT, 0, "the answer ended before the object did");
+    } else if (span->end == LEAT__NO_SIZE && transfer->stop != LEAT__NO_SIZE) { /* a 200 of no known size */
+        leat__fault_set(fault, LEAT_ETRUNCATED, attempt->reply.chunked ? LEAT__FAULT_FATAL : LEAT__FAULT_TRANSIENT, 0,
+                        "the object has %" PRIu64 " bytes, asked was for bytes %" PRIu64 "-%" PRIu64, attempt->received,
+                        transfer->start, transfer->stop - 1);
     } else if (span->skip) {
         leat__fault_set(fault, LEAT_ECHANGED, LEAT__FAULT_CHANGED, 0,
                         "the object changed while it was read: it is shorter than what was read of it");
     } else {
-        return total == LEAT__NO_SIZE ? WAS_WHOLE : WAS_SHORT;
+        return leat__transfer_goal(transfer) == LEAT__NO_SIZE ? WAS_WHOLE : WAS_SHORT;
     }
     return WAS_FAILURE;
 }
@@ -158,6 +170,7 @@ static outcome look_at_body(const leat__attempt *attempt, CURLcode result, leat_
 static outcome look(const leat__attempt *attempt, CURLcode result, leat__fault *fault)
 {
     if (attempt->fault.code) {
+        if (attempt->fault.class == LEAT__FAULT_TRANSIENT && has_all(attempt)) return WAS_WHOLE; /* its end is a stall */
         *fault = attempt->fault;
         return WAS_FAILURE;
     }

@@ -209,27 +209,53 @@ static bool same_object(const leat__reply *reply, const leat__known *known, uint
                            "tell whether it is still the same object");
 }
 
+/* Is it what it was expected to be? A field that the answer lacks says nothing. */
+static bool as_expected(const leat__reply *reply, const leat__known *expected, uint64_t total, leat__fault *fault)
+{
+    char a[200], b[200];
+    if (expected->total != LEAT__NO_SIZE && total != LEAT__NO_SIZE && expected->total != total)
+        return leat__fault_set(fault, LEAT_ECHANGED, LEAT__FAULT_FATAL, 0, "not the object that was expected: its size is "
+                               "%" PRIu64 ", %" PRIu64 " was expected", total, expected->total);
+    if (expected->etag[0] && reply->etag[0] && strcmp(expected->etag, reply->etag))
+        return leat__fault_set(fault, LEAT_ECHANGED, LEAT__FAULT_FATAL, 0, "not the object that was expected: its ETag is "
+                               "%s, %s was expected", leat__escape(a, sizeof a, reply->etag, strlen(reply->etag)),
+                               leat__escape(b, sizeof b, expected->etag, strlen(expected->etag)));
+    return true;
+}
+
+/* Does it have all the bytes that are wanted, as far as its size is known? */
+static bool long_enough(const leat__asked *asked, uint64_t total, leat__fault *fault)
+{
+    if (asked->to == LEAT__NO_SIZE || total == LEAT__NO_SIZE || total >= asked->to) return true;
+    return leat__fault_set(fault, LEAT_ETRUNCATED, LEAT__FAULT_FATAL, 0, "the object has %" PRIu64 " bytes, asked was for "
+                           "bytes %" PRIu64 "-%" PRIu64, total, asked->from, asked->to - 1);
+}
+
 static bool range_fault(const leat__reply *reply, const leat__asked *asked, const leat__known *known,
                         leat__fault *fault)
 {
-    char type[120], got[100];
+    char type[120], got[100], wanted[64];
     if (reply->has_range && reply->range_first != LEAT__NO_SIZE)
         snprintf(got, sizeof got, "bytes %" PRIu64 "-%" PRIu64 " of %" PRId64, reply->range_first, reply->range_last,
                  (int64_t)reply->range_total);
     else snprintf(got, sizeof got, "no usable Content-Range");
+    if (asked->to == LEAT__NO_SIZE) snprintf(wanted, sizeof wanted, "from %" PRIu64, asked->from);
+    else snprintf(wanted, sizeof wanted, "%" PRIu64 "-%" PRIu64, asked->from, asked->to - 1);
     return leat__fault_set(fault, LEAT_ERANGE, LEAT__FAULT_FATAL, reply->status,
-                           "asked for bytes from %" PRIu64 " of %" PRId64 " (-1: not known), the server answered HTTP "
-                           "%d with %s (Content-Type %s)", asked->from, (int64_t)known->total, reply->status, got,
+                           "asked for bytes %s of %" PRId64 " (-1: not known), the server answered HTTP "
+                           "%d with %s (Content-Type %s)", wanted, (int64_t)known->total, reply->status, got,
                            reply->type[0] ? leat__escape(type, sizeof type, reply->type, strlen(reply->type)) : "none");
 }
 
-/* 206 (F1): it begins where it was asked to, and ends inside of the object. */
+/* 206 (F1): it begins where it was asked to, and ends inside of the object and of what was asked for. */
 static bool judge_range(const leat__reply *reply, const leat__asked *asked, const leat__known *known, leat__span *span,
                         leat__fault *fault)
 {
-    uint64_t total = reply->range_total != LEAT__NO_SIZE || !asked->continues ? reply->range_total : known->total;
-    if (!asked->from || !reply->has_range || reply->range_first != asked->from || reply->range_last < asked->from ||
-        (total != LEAT__NO_SIZE && reply->range_last >= total) ||
+    uint64_t total = reply->range_total != LEAT__NO_SIZE ? reply->range_total
+                     : asked->continues ? known->total : asked->expected->total;
+    bool asked_for = asked->from > 0 || asked->to != LEAT__NO_SIZE;
+    if (!asked_for || !reply->has_range || reply->range_first != asked->from || reply->range_last < asked->from ||
+        reply->range_last >= asked->to || (total != LEAT__NO_SIZE && reply->range_last >= total) ||
         (reply->has_length && !reply->chunked && reply->length != reply->range_last - reply->range_first + 1))
         return range_fault(reply, asked, known, fault);
     span->skip = 0;
@@ -244,15 +270,15 @@ static bool judge_whole(const leat__reply *reply, const leat__asked *asked, cons
     if (reply->has_length && reply->length < asked->from && !asked->continues)
         return range_fault(reply, asked, known, fault);
     span->skip = asked->from;
-    span->end = reply->has_length ? reply->length : asked->continues ? known->total : LEAT__NO_SIZE;
+    span->end = reply->has_length ? reply->length : asked->continues ? known->total : asked->expected->total;
     return true;
 }
 
 /* Adds what this answer says; while no byte was accepted, an earlier answer does not bind. */
-static void learn(leat__known *known, const leat__reply *reply, uint64_t total, bool continues)
+static void learn(leat__known *known, const leat__reply *reply, uint64_t total, const leat__asked *asked)
 {
-    if (!continues) *known = (leat__known){.total = LEAT__NO_SIZE};
-    if (known->total == LEAT__NO_SIZE) known->total = total;
+    if (!asked->continues) *known = (leat__known){.total = LEAT__NO_SIZE};
+    if (known->total == LEAT__NO_SIZE) known->total = total != LEAT__NO_SIZE ? total : asked->expected->total;
     if (!known->etag[0]) memcpy(known->etag, reply->etag, sizeof known->etag);
     if (!known->modified[0]) memcpy(known->modified, reply->modified, sizeof known->modified);
 }
@@ -275,6 +301,7 @@ static leat__verdict judge_body(const leat__reply *reply, const leat__asked *ask
         return LEAT__VERDICT_REFUSED;
     }
     if (asked->continues && !same_object(reply, known, total, fault)) return LEAT__VERDICT_REFUSED;
+    if (!as_expected(reply, asked->expected, total, fault) || !long_enough(asked, total, fault)) return LEAT__VERDICT_REFUSED;
     if (partial ? !judge_range(reply, asked, known, span, fault) : !judge_whole(reply, asked, known, span, fault))
         return LEAT__VERDICT_REFUSED;
     uint64_t least = total != LEAT__NO_SIZE ? total : span->end != LEAT__NO_SIZE ? span->end : 0;
@@ -283,27 +310,30 @@ static leat__verdict judge_body(const leat__reply *reply, const leat__asked *ask
                         "the object has %" PRIu64 " bytes, max_object_bytes is %" PRIu64, least, asked->max_bytes);
         return LEAT__VERDICT_REFUSED;
     }
-    learn(known, reply, total, asked->continues);
+    learn(known, reply, total, asked);
     return LEAT__VERDICT_BODY;
 }
 
-/* 416: nothing lies behind `from`. That is the end, if the object is exactly as long (N31). */
+/* 416: nothing lies behind `from`. That is the end, if the object is exactly as long and all of it is wanted (N31). */
 static leat__verdict judge_unsatisfied(const leat__reply *reply, const leat__asked *asked, leat__known *known,
                                        leat__fault *fault)
 {
-    if (!reply->has_range || reply->range_first != LEAT__NO_SIZE || reply->range_total != asked->from || !asked->from) {
-        if (!asked->continues) range_fault(reply, asked, known, fault);
-        else
+    uint64_t total = reply->has_range && reply->range_first == LEAT__NO_SIZE ? reply->range_total : LEAT__NO_SIZE;
+    if (!as_expected(reply, asked->expected, total, fault)) return LEAT__VERDICT_REFUSED;
+    if (total != asked->from || !asked->from || asked->to != LEAT__NO_SIZE) {
+        bool changed = asked->continues && (known->total != LEAT__NO_SIZE || total != asked->from);
+        if (changed)
             leat__fault_set(fault, LEAT_ECHANGED, LEAT__FAULT_CHANGED, 416,
                             "the object changed while it was read: the server has no bytes from %" PRIu64
                             " on (HTTP 416)", asked->from);
+        else if (long_enough(asked, total, fault)) range_fault(reply, asked, known, fault);
         return LEAT__VERDICT_REFUSED;
     }
     /* having as many bytes as the object proves enough, unless an ETag or the size known before says otherwise */
     leat__known sized = *known;
-    if (sized.total == LEAT__NO_SIZE) sized.total = reply->range_total;
-    if (asked->continues && !same_object(reply, &sized, reply->range_total, fault)) return LEAT__VERDICT_REFUSED;
-    known->total = reply->range_total;
+    if (sized.total == LEAT__NO_SIZE) sized.total = total;
+    if (asked->continues && !same_object(reply, &sized, total, fault)) return LEAT__VERDICT_REFUSED;
+    known->total = total;
     return LEAT__VERDICT_NOTHING;
 }
 

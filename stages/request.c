@@ -1,7 +1,8 @@
 /* request.c - the header of a request.
  *
- * What:    the fields that every request sends, the user's among them for the origin that they were meant for (F8), and
- *          for a request that goes on in mid-object the range and the condition that it is still the same object (F2).
+ * What:    the fields that every request sends, the user's among them for the origin that they were meant for (F8); the
+ *          range, unless all is wanted; and for a request that goes on in mid-object the condition that it is still the
+ *          same object (F2).
  * Why so:  the lists are made once and shared; Range and If-Match are two list nodes inside of the attempt, chained
  *          before them. A user's field that would change what an answer means (Range, Accept-Encoding ...) is refused
  *          at the start.
@@ -71,22 +72,29 @@ no_memory:
     return leat__fail(error, LEAT_ENOMEM, 0, "no memory for the request headers");
 }
 
+/* The condition that the object is the one that bytes were accepted of, before `list`; just that if it has no validator. */
+static struct curl_slist *add_condition(leat__attempt *attempt, struct curl_slist *list)
+{
+    const leat__known *known = &attempt->transfer->known;
+    attempt->match.data = attempt->match_text;
+    attempt->match.next = list;
+    if (known->etag[0] == '"') /* a strong one: a weak one cannot vouch for bytes (RFC 9110 8.8.1) */
+        snprintf(attempt->match_text, sizeof attempt->match_text, "If-Match: %s", known->etag);
+    else if (known->modified[0])
+        snprintf(attempt->match_text, sizeof attempt->match_text, "If-Unmodified-Since: %s", known->modified);
+    else return list;
+    return &attempt->match;
+}
+
 struct curl_slist *leat__request_headers(leat__attempt *attempt)
 {
     const leat__transfer *transfer = attempt->transfer;
-    const leat__known *known = &transfer->known;
     struct curl_slist *list = transfer->foreign ? attempt->http->plain_headers : attempt->http->user_headers;
-    if (!transfer->position) return list;
-    attempt->match.data = attempt->match_text;
-    attempt->match.next = list;
-    if (known->etag[0] == '"') { /* a strong one: a weak one cannot vouch for bytes (RFC 9110 8.8.1) */
-        snprintf(attempt->match_text, sizeof attempt->match_text, "If-Match: %s", known->etag);
-        list = &attempt->match;
-    } else if (known->modified[0]) {
-        snprintf(attempt->match_text, sizeof attempt->match_text, "If-Unmodified-Since: %s", known->modified);
-        list = &attempt->match;
-    }
-    snprintf(attempt->range_text, sizeof attempt->range_text, "Range: bytes=%" PRIu64 "-", transfer->position);
+    if (transfer->position > transfer->start) list = add_condition(attempt, list);
+    if (!transfer->position && transfer->stop == LEAT__NO_SIZE) return list;
+    int n = snprintf(attempt->range_text, sizeof attempt->range_text, "Range: bytes=%" PRIu64 "-", transfer->position);
+    if (transfer->stop != LEAT__NO_SIZE)
+        snprintf(attempt->range_text + n, sizeof attempt->range_text - (size_t)n, "%" PRIu64, transfer->stop - 1);
     attempt->range.data = attempt->range_text;
     attempt->range.next = list;
     return &attempt->range;

@@ -1,4 +1,4 @@
-/* transfer.c - one object: its bytes on their way to the consumer, pause and resume.
+/* transfer.c - one object, or a range of it: its bytes on their way to the consumer, pause and resume.
  *
  * What:    body bytes come from curl in pieces of at most 16 KiB and are gathered in a buffer, which is handed out when
  *          it is full, at the end of the object, or when the consumer asks for what there is. The state diagram is in
@@ -9,7 +9,7 @@
  *          while its consumer pauses gives up its place and waits.
  * Threads: loop. The functions of http.h only note what is wanted; leat__transfer_do_due does it in the loop's next
  *          turn.
- * Invariants: start <= position; position counts every byte that is or was in a buffer, so each is handed out once;
+ * Invariants: start <= position <= stop; position counts every byte that is or was in a buffer, so each is handed out once;
  *          attempt != NULL exactly in ACTIVE and PAUSED; paused only in PAUSED and PARKED; after `canceled` no callback
  *          runs.
  * Not here: which transfer may hold a connection (places.c), failures (outcome.c). */
@@ -25,7 +25,7 @@ static void transfer_check(const leat__transfer *transfer)
     bool placed = transfer->state == LEAT__TRANSFER_ACTIVE || transfer->state == LEAT__TRANSFER_PAUSED;
     assert(placed == (transfer->attempt != NULL));
     assert(!transfer->paused || transfer->state == LEAT__TRANSFER_PAUSED || transfer->state == LEAT__TRANSFER_PARKED);
-    assert(transfer->position >= transfer->start);
+    assert(transfer->position >= transfer->start && transfer->position <= transfer->stop);
     assert(!transfer->buffer == !transfer->filled);
     (void)transfer, (void)placed;
 }
@@ -83,7 +83,8 @@ static void hand_out(leat__transfer *transfer)
 static bool buffer_make(leat__transfer *transfer)
 {
     const leat__http_options *options = &transfer->http->options;
-    uint64_t rest = transfer->known.total == LEAT__NO_SIZE ? LEAT__NO_SIZE : transfer->known.total - transfer->position;
+    uint64_t goal = leat__transfer_goal(transfer);
+    uint64_t rest = goal == LEAT__NO_SIZE ? LEAT__NO_SIZE : goal - transfer->position;
     size_t size = rest < options->chunk_bytes ? (size_t)rest : options->chunk_bytes;
     assert(size > 0);
     transfer->buffer = leat__buffer_new(options->arena, transfer->budget, size);
@@ -130,7 +131,7 @@ static void resume(leat__transfer *transfer)
     assert(transfer->paused);
     transfer->paused = false;
     if (attempt) leat__transfer_move(transfer, LEAT__TRANSFER_ACTIVE);
-    if (!attempt && (transfer->whole || transfer->position == transfer->known.total)) {
+    if (!attempt && (transfer->whole || transfer->position == leat__transfer_goal(transfer))) {
         leat__transfer_complete(transfer);
         return;
     }
@@ -146,7 +147,9 @@ static void resume(leat__transfer *transfer)
     }
     attempt->quiet_ns = 0;
     attempt->marked = attempt->received;
-    curl_easy_pause(attempt->easy, CURLPAUSE_CONT); /* may call on_body before it returns (P9) */
+    /* may call on_body before it returns (P9); what that says of the end, curl would forget */
+    CURLcode result = curl_easy_pause(attempt->easy, CURLPAUSE_CONT);
+    if (result && !transfer->http->closing) leat__outcome(transfer, result);
 }
 
 void leat__transfer_do_due(leat__transfer *transfer)
@@ -157,6 +160,8 @@ void leat__transfer_do_due(leat__transfer *transfer)
     } else if (transfer->resume_wanted && transfer->paused) {
         transfer->resume_wanted = false;
         resume(transfer);
+    } else if (transfer->whole && !transfer->paused) { /* an empty range */
+        leat__transfer_complete(transfer);
     } else if (transfer->flush_wanted && transfer->filled && !transfer->paused) {
         hand_out(transfer);
     }
@@ -175,6 +180,11 @@ void leat__transfer_flush(leat__transfer *transfer)
     if (transfer->filled && !transfer->paused) mark_due(transfer);
 }
 
+const char *leat__transfer_etag(const leat__transfer *transfer)
+{
+    return transfer->known.etag;
+}
+
 void leat__transfer_cancel(leat__transfer *transfer)
 {
     assert(!transfer->canceled);
@@ -187,7 +197,21 @@ void leat__transfer_cancel(leat__transfer *transfer)
 
 /* ---- birth and death ---- */
 
-leat_code leat__http_get(leat__http *http, const char *url, uint64_t offset, leat__budget *budget,
+static void set_range(leat__transfer *transfer, const leat__http_range *range)
+{
+    leat__known *expected = &transfer->expected;
+    size_t length = strlen(range->etag);
+    assert(range->from <= range->to);
+    transfer->start = transfer->position = range->from;
+    transfer->stop = range->to;
+    expected->total = range->total;
+    if (length < sizeof expected->etag) memcpy(expected->etag, range->etag, length);
+    transfer->known.total = LEAT__NO_SIZE;
+    transfer->whole = range->from == range->to;
+    transfer->state = transfer->whole ? LEAT__TRANSFER_PARKED : LEAT__TRANSFER_WAITING;
+}
+
+leat_code leat__http_get(leat__http *http, const char *url, const leat__http_range *range, leat__budget *budget,
                          const leat__transfer_callbacks *callbacks, void *user, leat__transfer **out, leat_error *error)
 {
     assert(callbacks->data && callbacks->end);
@@ -212,12 +236,11 @@ leat_code leat__http_get(leat__http *http, const char *url, uint64_t offset, lea
     transfer->budget = budget;
     transfer->callbacks = *callbacks;
     transfer->user = user;
-    transfer->start = transfer->position = offset;
-    transfer->known.total = LEAT__NO_SIZE;
-    transfer->state = LEAT__TRANSFER_WAITING;
-    TAILQ_INSERT_TAIL(&http->lists[LEAT__TRANSFER_WAITING], transfer, link);
-    http->counts[LEAT__TRANSFER_WAITING]++;
-    leat__http_soon(http);
+    set_range(transfer, range ? range : &LEAT__HTTP_WHOLE);
+    TAILQ_INSERT_TAIL(&http->lists[transfer->state], transfer, link);
+    http->counts[transfer->state]++;
+    if (transfer->whole) mark_due(transfer);
+    else leat__http_soon(http);
     *out = transfer;
     return LEAT_OK;
 }

@@ -137,7 +137,7 @@ class Answer:
         query = request.query
         self.data = load(request)
         size = request.number("size", 100000) if self.data is None else len(self.data)
-        self.first, self.end, self.total = 0, size, size
+        self.first, self.end, self.total, self.open = 0, size, size, True
         self.status, self.extra = "200 OK", {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
         etag = query.get("etag", "strong")
         self.etag = {"strong": '"v1"', "weak": 'W/"v1"', "none": None, "change": f'"v{request.n}"'}[etag]
@@ -145,7 +145,9 @@ class Answer:
         self.frame = query.get("frame", "length")
         wanted = request.headers.get("range", "")
         if wanted.startswith("bytes=") and query.get("range", "yes") == "yes":
-            self.first = int(wanted[6:].split("-")[0])
+            first, _, last = wanted[6:].partition("-")
+            self.first, self.open = int(first), not last
+            self.end = size if self.open else min(size, int(last) + 1)
             self.status = "206 Partial Content"
             self.content_range = f"bytes {self.first}-{self.end - 1}/{self.total}"
             condition = request.headers.get("if-match")
@@ -348,13 +350,22 @@ def lengths(request, answer):
 
 
 def bad_range(request, answer):
-    """The first request is cut at `at`; the range answer is wrong: kind = start, end, total, missing, multipart, oversize, short."""
+    """The first request, if it is for all, is cut at `at`; the range answer is wrong: kind = start, before, end, beyond, total,
+    missing, multipart, oversize, star, short."""
     if answer.status.startswith("200"):
         return cut(request, answer)
+    if answer.status.startswith("416"):
+        return answer.send()
     kind, first, end, total = request.query.get("kind"), answer.first, answer.end, answer.total
     if kind == "start":
         answer.content_range = f"bytes {first + 1}-{end - 1}/{total}"
         answer.first, answer.length = first + 1, answer.length - 1
+    elif kind == "before":
+        answer.first, answer.length = first - 5, answer.length + 5
+        answer.content_range = f"bytes {first - 5}-{end - 1}/{total}"
+    elif kind == "beyond":
+        answer.end, answer.length = end + 5, answer.length + 5
+        answer.content_range = f"bytes {first}-{end + 4}/{total}"
     elif kind == "end":
         answer.content_range = f"bytes {first}-{total + 5}/{total}"
     elif kind == "total":
@@ -378,8 +389,9 @@ def bad_range(request, answer):
 def grow(request, answer):
     """Cut at `at`; the object has 7 bytes more at the next request."""
     grown = 7 * (request.n - 1)
-    answer.end, answer.total = answer.end + grown, answer.total + grown
-    answer.length += grown
+    answer.total += grown
+    if answer.open:
+        answer.end, answer.length = answer.end + grown, answer.length + grown
     if answer.content_range:
         answer.content_range = f"bytes {answer.first}-{answer.end - 1}/{answer.total}"
     if request.n == 1:

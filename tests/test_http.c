@@ -1,206 +1,17 @@
 /* test_http.c - the HTTP client against real servers: nginx, and chaos_server.py which misbehaves on request.
  *
- * Every test ends with uv_loop_close() == 0, no live buffer and nothing charged. Rows N.. are the fault catalogue's. */
+ * Every test ends with uv_loop_close() == 0, no live buffer and nothing charged. Rows N.. are the fault catalogue's.
+ * Ranges of objects: test_http_ranges.c. */
 #include <check.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "http_servers.h"
-#include "pipeline/failure.h"
-#include "stages/http.h"
-#include "stages/http_internal.h"
+#include "http_fetch.h"
 
-enum { SECOND = 1000, MANY = 256 };
-
-static http_servers servers;
-
-/* ---- a world: loop, arena, budget, client ---- */
-
-typedef struct world {
-    uv_loop_t loop;
-    leat__arena *arena;
-    leat__budget budget;
-    leat__http_options options;
-    leat__http *http;
-    uv_timer_t limit;   /* fails the test */
-    bool closed, late;
-    uint64_t random;
-    int running;        /* fetches that have not ended */
-} world;
-
-static uint64_t next_random(void *user)
-{
-    world *w = user;
-    return w->random = w->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-}
-
-static void world_init(world *w)
-{
-    *w = (world){.random = 7};
-    ck_assert_int_eq(uv_loop_init(&w->loop), 0);
-    w->arena = leat__arena_new(1 << 20);
-    leat__budget_init(&w->budget, NULL, SIZE_MAX, NULL, NULL);
-    w->options = (leat__http_options){
-        .loop = &w->loop, .arena = w->arena, .random = next_random, .user = w, .ca_file = servers.ca, .connections = 8,
-        .chunk_bytes = 64 << 10, .max_object_bytes = UINT64_C(1) << 40, .retries = 5, .connect_timeout_ms = 2000,
-        .stall_timeout_ms = 400, .max_retry_after_ms = 2000, .redirects = 5,
-    };
-}
-
-static void world_open(world *w)
-{
-    leat_error error;
-    ck_assert_msg(leat__http_new(&w->options, &w->http, &error) == LEAT_OK, "%s", error.message);
-}
-
-static void on_limit(uv_timer_t *timer)
-{
-    ((world *)timer->data)->late = true;
-    uv_stop(timer->loop);
-}
-
-/* Runs the loop until *done is `value`, or fails after limit_ms. */
-static void world_run_until(world *w, const int *done, int value, int limit_ms)
-{
-    uv_timer_init(&w->loop, &w->limit);
-    w->limit.data = w;
-    uv_timer_start(&w->limit, on_limit, (uint64_t)limit_ms, 0);
-    while (*done != value && !w->late) uv_run(&w->loop, UV_RUN_ONCE);
-    ck_assert_msg(!w->late, "not done after %d ms", limit_ms);
-    uv_close((uv_handle_t *)&w->limit, NULL);
-    uv_run(&w->loop, UV_RUN_NOWAIT);
-}
-
-/* Runs the loop for so long, whatever happens. */
-static void world_run_for(world *w, int ms)
-{
-    uv_timer_init(&w->loop, &w->limit);
-    w->limit.data = w;
-    uv_timer_start(&w->limit, on_limit, (uint64_t)ms, 0);
-    while (!w->late) uv_run(&w->loop, UV_RUN_ONCE);
-    w->late = false;
-    uv_close((uv_handle_t *)&w->limit, NULL);
-    uv_run(&w->loop, UV_RUN_NOWAIT);
-}
-
-static void on_http_closed(void *user)
-{
-    ((world *)user)->closed = true;
-}
-
-/* Closes the client and checks that nothing is left. */
-static void world_close(world *w)
-{
-    uint64_t begin = uv_hrtime();
-    leat__http_close(w->http, on_http_closed, w);
-    uv_run(&w->loop, UV_RUN_DEFAULT);
-    ck_assert(w->closed);
-    ck_assert_uint_lt(uv_hrtime() - begin, 500 * LEAT__MS);
-    ck_assert_int_eq(uv_loop_close(&w->loop), 0);
-    ck_assert_uint_eq(leat__arena_live(w->arena), 0);
-    ck_assert_uint_eq(leat__budget_used(&w->budget), 0);
-    leat__arena_release(w->arena);
-}
-
-/* ---- a fetch: a consumer that checks every byte ---- */
-
-typedef struct fetch {
-    world *w;
-    leat__transfer *transfer;
-    uint64_t start, got;      /* got: bytes since start */
-    unsigned chunks, ends;
-    bool pattern;             /* bytes are the chaos server's */
-    unsigned pause_every;     /* pause after so many chunks; 0: never */
-    bool paused, cancel_at_data, keep, close_at_data, get_at_data;
-    bool forbidden;           /* no callback may come now */
-    leat_error error;
-} fetch;
-
-static bool on_data(void *user, leat__buffer *buffer, size_t size)
-{
-    fetch *f = user;
-    ck_assert(!f->forbidden && !f->paused && !f->ends);
-    ck_assert_uint_gt(size, 0);
-    ck_assert_uint_le(size, buffer->capacity);
-    if (f->pattern)
-        for (size_t i = 0; i < size; i++)
-            if (buffer->data[i] != http_pattern(f->start + f->got + i))
-                ck_abort_msg("byte %llu is wrong", (unsigned long long)(f->start + f->got + i));
-    f->got += size;
-    f->chunks++;
-    leat__buffer_release(buffer);
-    if (f->cancel_at_data) {
-        leat__transfer_cancel(f->transfer);
-        f->forbidden = true;
-        f->w->running--;
-        return f->chunks % 2;
-    }
-    if (f->close_at_data) {
-        leat__http_close(f->w->http, on_http_closed, f->w);
-        f->forbidden = true;
-        f->w->running--;
-    }
-    f->paused = f->pause_every && f->chunks % f->pause_every == 0;
-    return !f->paused;
-}
-
-static void on_end(void *user, const leat_error *error)
-{
-    fetch *f = user;
-    ck_assert(!f->forbidden && !f->paused && !f->ends);
-    f->ends++;
-    f->transfer = NULL;
-    f->w->running--;
-    if (error) f->error = *error;
-    else leat__error_clear(&f->error);
-}
-
-static const leat__transfer_callbacks callbacks = {on_data, on_end};
-
-static void fetch_start(fetch *f, world *w, const char *url, uint64_t offset)
-{
-    leat_error error;
-    f->w = w;
-    f->start = offset;
-    f->pattern = true;
-    w->running++;
-    f->forbidden = true;
-    leat_code code = leat__http_get(w->http, url, offset, &w->budget, &callbacks, f, &f->transfer, &error);
-    f->forbidden = false;
-    ck_assert_msg(code == LEAT_OK, "%s", error.message);
-}
-
-static void fetch_resume(fetch *f)
-{
-    f->paused = false;
-    f->forbidden = true;
-    leat__transfer_resume(f->transfer);
-    f->forbidden = false;
-}
-
-static const char *chaos_url(const char *path)
-{
-    static char url[512];
-    snprintf(url, sizeof url, "http://127.0.0.1:%d%s", servers.chaos[0], path);
-    return url;
-}
-
-/* A count that the chaos server kept of a path (its query cut off). */
-static int asked(const char *what, const char *path)
-{
-    return atoi(http_servers_ask(&servers, "/__%s?path=%.*s", what, (int)strcspn(path, "?"), path));
-}
-
-static void fetch_all(world *w, fetch *f, const char *url, int limit_ms)
-{
-    memset(f, 0, sizeof *f);
-    fetch_start(f, w, url, 0);
-    world_run_until(w, &w->running, 0, limit_ms);
-}
+enum { MANY = 256 };
 
 /* ---- the table of faults ---- */
 
@@ -405,7 +216,7 @@ START_TEST(bad_urls_and_headers)
     w.options.header_count = 0;
     world_open(&w);
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
-        leat_code code = leat__http_get(w.http, urls[i], 0, NULL, &callbacks, NULL, &transfer, &error);
+        leat_code code = leat__http_get(w.http, urls[i], NULL, NULL, &fetch_callbacks, NULL, &transfer, &error);
         ck_assert_msg(code == LEAT_EINVAL, "%s", urls[i]);
         ck_assert_ptr_null(transfer);
     }
@@ -828,16 +639,16 @@ START_TEST(random_pauses_lose_nothing)
     w.options.retries = 100;
     world_open(&w);
     for (int i = 0; i < 12; i++) {
-        sizes[i] = (int)(next_random(&w) >> 33) % 900000;
+        sizes[i] = (int)(world_random(&w) >> 33) % 900000;
         snprintf(path, sizeof path, kinds[i % 6], _i, i, sizes[i]);
-        f[i].pause_every = (unsigned)(next_random(&w) >> 60);
+        f[i].pause_every = (unsigned)(world_random(&w) >> 60);
         fetch_start(&f[i], &w, chaos_url(path), 0);
     }
     uint64_t begin = uv_hrtime();
     while (w.running) {
         ck_assert_uint_lt(uv_hrtime() - begin, UINT64_C(20000) * LEAT__MS);
         for (int i = 0; i < 12; i++) {
-            uint64_t dice = next_random(&w) >> 40;
+            uint64_t dice = world_random(&w) >> 40;
             if (f[i].paused && dice % 7 == 0) fetch_resume(&f[i]);
             else if (f[i].transfer && dice % 11 == 0) leat__transfer_flush(f[i].transfer);
         }
@@ -998,7 +809,7 @@ START_TEST(close_from_data)
     for (int i = 0; i < 6; i++) f[i].forbidden = true;
     leat_error error;
     leat__transfer *transfer;
-    leat_code code = leat__http_get(w.http, chaos_url("/ok/x"), 0, NULL, &callbacks, &f[0], &transfer, &error);
+    leat_code code = leat__http_get(w.http, chaos_url("/ok/x"), NULL, NULL, &fetch_callbacks, &f[0], &transfer, &error);
     ck_assert_int_eq(code, LEAT_ECLOSED);
     uv_run(&w.loop, UV_RUN_DEFAULT);
     ck_assert(w.closed);
@@ -1074,23 +885,6 @@ END_TEST
 
 /* ---- the suite ---- */
 
-static void write_pattern(const char *name, size_t size)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/www/%s", servers.dir, name);
-    FILE *file = fopen(path, "w");
-    for (size_t i = 0; i < size; i++) putc(http_pattern(i), file);
-    fclose(file);
-}
-
-static TCase *add_case(Suite *suite, const char *name)
-{
-    TCase *tcase = tcase_create(name);
-    tcase_set_timeout(tcase, 60);
-    suite_add_tcase(suite, tcase);
-    return tcase;
-}
-
 static Suite *http_suite(void)
 {
     Suite *suite = suite_create("http");
@@ -1134,17 +928,5 @@ static Suite *http_suite(void)
 
 int main(void)
 {
-    sigset_t pipe;
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    sigprocmask(SIG_BLOCK, &pipe, NULL); /* as the loop's thread has to (P17) */
-    http_servers_start(&servers);
-    write_pattern("small", 58000);
-    write_pattern("large", 20000000);
-    SRunner *runner = srunner_create(http_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    http_servers_stop(&servers);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return http_suite_run(http_suite());
 }

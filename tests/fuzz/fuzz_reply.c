@@ -8,10 +8,21 @@
 
 #define CHECK(what) do { if (!(what)) { fprintf(stderr, "fuzz_reply: %s\n", #what); abort(); } } while (0)
 
+static const leat__known any = {.total = LEAT__NO_SIZE}, this_one = {.total = 200, .etag = "\"a\""};
+
+#define TO_END .to = LEAT__NO_SIZE, .expected = &any
 static const leat__asked requests[] = {
-    {.from = 0, .max_bytes = UINT64_MAX}, {.from = 0, .max_bytes = 1000}, {.from = 100, .max_bytes = UINT64_MAX},
-    {.from = 100, .continues = true, .max_bytes = 100000}, {.from = UINT64_MAX - 2, .continues = true, .max_bytes = UINT64_MAX},
-    {.from = 150, .continues = true, .max_bytes = UINT64_MAX},
+    {TO_END, .max_bytes = UINT64_MAX},
+    {TO_END, .max_bytes = 1000},
+    {TO_END, .from = 100, .max_bytes = UINT64_MAX},
+    {TO_END, .from = 100, .continues = true, .max_bytes = 100000},
+    {TO_END, .from = UINT64_MAX - 2, .continues = true, .max_bytes = UINT64_MAX},
+    {TO_END, .from = 150, .continues = true, .max_bytes = UINT64_MAX},
+    {.from = 0, .to = 150, .expected = &any, .max_bytes = UINT64_MAX},
+    {.from = 100, .to = 150, .expected = &any, .continues = true, .max_bytes = 1000},
+    {.from = 100, .to = UINT64_MAX - 1, .expected = &any, .max_bytes = UINT64_MAX},
+    {.from = 100, .to = 200, .expected = &this_one, .max_bytes = UINT64_MAX},
+    {.from = 0, .to = LEAT__NO_SIZE, .expected = &this_one, .max_bytes = UINT64_MAX},
 };
 
 /* What an accepted header must not be able to say. */
@@ -22,6 +33,8 @@ static void check_body(const leat__asked *asked, const leat__known *known, const
     CHECK(known->total == LEAT__NO_SIZE || known->total <= asked->max_bytes);
     CHECK(span->end == LEAT__NO_SIZE || span->end <= asked->max_bytes);
     CHECK(span->end == LEAT__NO_SIZE || known->total == LEAT__NO_SIZE || span->end <= known->total);
+    CHECK(asked->to == LEAT__NO_SIZE || known->total >= asked->to);
+    CHECK(asked->expected->total == LEAT__NO_SIZE || known->total == asked->expected->total);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -46,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_body(&requests[i], &known, &span);
             break;
         case LEAT__VERDICT_NOTHING:
-            CHECK(known.total == requests[i].from);
+            CHECK(known.total == requests[i].from && requests[i].to == LEAT__NO_SIZE);
             break;
         case LEAT__VERDICT_REFUSED:
             CHECK(fault.code >= LEAT_EINVAL && memchr(fault.text, 0, sizeof fault.text));
