@@ -76,16 +76,21 @@ static void put_image(cli_json *json, const leat_image *image)
 
 static void put_config(cli_json *json, const leat_config *config)
 {
-    static const char *const on_errors[] = {"skip", "stop", "substitute"};
+    static const char *const on_errors[] = {"skip", "stop", "substitute"}, *const remainders[] = {"short", "drop", "pad"};
     cli_json_object(json, "config");
     put_image(json, &config->image);
     cli_json_count(json, "batch_size", config->batch_size);
-    cli_json_boolean(json, "drop_last", config->drop_last);
+    cli_json_boolean(json, "drop_last", config->remainder == LEAT_REMAINDER_DROP);
+    cli_json_string(json, "remainder", remainders[config->remainder]);
     cli_json_string(json, "order", config->order == LEAT_ORDER_SEQUENTIAL ? "sequential" : "shuffled");
     cli_json_count(json, "seed", config->seed);
     cli_json_count(json, "epoch", config->epoch);
+    cli_json_count(json, "step", config->step);
     cli_json_count(json, "epochs", config->epochs);
     cli_json_count(json, "limit", config->limit);
+    cli_json_count(json, "epoch_samples", config->epoch_samples);
+    cli_json_count(json, "rank", config->rank);
+    cli_json_count(json, "world", config->world);
     cli_json_count(json, "lanes", config->lanes);
     cli_json_count(json, "shuffle_window", config->shuffle_window);
     cli_json_string(json, "on_error", on_errors[config->on_error]);
@@ -100,12 +105,34 @@ static void put_config(cli_json *json, const leat_config *config)
     cli_json_end(json);
 }
 
+static void put_ranks(cli_json *json, const leat_statistics *stats)
+{
+    cli_json_count(json, "rank", stats->rank);
+    cli_json_count(json, "world", stats->world);
+    cli_json_string(json, "launcher", stats->launcher);
+    cli_json_boolean(json, "indexed", stats->indexed);
+    if (stats->steps) cli_json_count(json, "steps", stats->steps);
+    else cli_json_null(json, "steps");
+    cli_json_count(json, "dropped", stats->dropped);
+    cli_json_count(json, "padded", stats->padded);
+    cli_json_list(json, "sources");
+    for (size_t i = 0; i < stats->source_count; i++) {
+        const leat_source_stats *source = &stats->sources[i];
+        cli_json_object(json, NULL);
+        cli_json_string(json, "name", source->name);
+        cli_json_real(json, "weight", source->weight);
+        cli_json_count(json, "samples", source->samples);
+        cli_json_end(json);
+    }
+    cli_json_end(json);
+}
+
 static void put_epochs(cli_json *json, const bench_report *report)
 {
     cli_json_list(json, "epochs");
     for (size_t i = 0; i < report->epoch_count; i++) {
         cli_json_object(json, NULL);
-        cli_json_count(json, "epoch", report->chosen.epoch + i);
+        cli_json_count(json, "epoch", report->epochs[i].number);
         put_figures(json, &report->epochs[i]);
         cli_json_end(json);
     }
@@ -143,6 +170,8 @@ void bench_print_json(const bench_report *report)
     cli_json_count(&json, "ignored", report->stats.ignored);
     cli_json_count(&json, "windows_cut", report->stats.windows_cut);
     cli_json_string(&json, "verdict", verdict);
+    put_ranks(&json, &report->stats);
+    if (report->state_file) cli_json_string(&json, "state_file", report->state_file);
     put_config(&json, &report->chosen);
     cli_json_string(&json, "source", report->source);
     cli_json_string(&json, "version", LEAT_VERSION);

@@ -64,6 +64,36 @@ static void print_figures(const bench_report *report)
                report->ideal.samples_per_second > 0 ? bench_rate(total) / report->ideal.samples_per_second : 0);
 }
 
+/* Which part of the data this was; nothing where it is all of it in batches that nobody has counted. */
+static void print_ranks(const leat_statistics *stats)
+{
+    if (stats->world <= 1 && stats->steps == 0) return;
+    printf("  rank      %u of %u", stats->rank, stats->world);
+    if (stats->launcher[0]) printf(" (%s)", stats->launcher);
+    if (stats->steps) printf("; %" PRIu64 " steps an epoch", stats->steps);
+    if (stats->dropped) printf("; %" PRIu64 " samples dropped", stats->dropped);
+    if (stats->padded) printf("; %" PRIu64 " rows padded", stats->padded);
+    putchar('\n');
+}
+
+static void print_sources(const leat_statistics *stats)
+{
+    for (size_t i = 0; i < stats->source_count && stats->source_count > 1; i++) {
+        const leat_source_stats *source = &stats->sources[i];
+        printf("  source    %" PRIu64 " samples, %.6g of all wanted: ", source->samples, source->weight);
+        cli_print_escaped(stdout, source->name);
+        putchar('\n');
+    }
+}
+
+static void print_state(const bench_report *report)
+{
+    if (!report->state_file) return;
+    printf("  state     ");
+    cli_print_escaped(stdout, report->state_file);
+    putchar('\n');
+}
+
 static void print_epochs(const bench_report *report)
 {
     cli_table table = {0};
@@ -72,8 +102,7 @@ static void print_epochs(const bench_report *report)
     for (size_t i = 0; i < shown; i++) {
         const bench_figures *epoch = &report->epochs[i];
         cli_table_row(&table, "%" PRIu64 "|%" PRIu64 "|%" PRIu64 "|%.1f|%.3f|%.3f|%.3f|%" PRIu64,
-                      report->chosen.epoch + i,
-                      epoch->samples, epoch->batches, bench_rate(epoch), epoch->seconds, epoch->cpu_seconds,
+                      epoch->number, epoch->samples, epoch->batches, bench_rate(epoch), epoch->seconds, epoch->cpu_seconds,
                       epoch->consumer_wait_seconds, epoch->errors);
     }
     putchar('\n');
@@ -138,6 +167,9 @@ void bench_print(const bench_report *report)
     cli_print_escaped(stdout, report->source);
     putchar('\n');
     print_figures(report);
+    print_ranks(&report->stats);
+    print_sources(&report->stats);
+    print_state(report);
     if (report->epoch_count > 1) print_epochs(report);
     print_stages(&report->stats);
     bench_verdict(report, verdict, sizeof verdict);

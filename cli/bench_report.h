@@ -8,6 +8,7 @@
 
 /* What is measured of an epoch, and of the run. */
 typedef struct bench_figures {
+    uint64_t number;              /* of the epoch; of the run: 0 */
     uint64_t samples;             /* rows delivered; substituted ones are not counted */
     uint64_t batches, substituted, errors, bytes_read;
     uint64_t first_samples;       /* of the first batch */
@@ -29,6 +30,7 @@ typedef struct bench_report {
     uint64_t failure_count;
     leat_error fatal;             /* code LEAT_OK: none */
     char sha256[65];              /* "": not asked for */
+    const char *state_file;       /* NULL: none was saved */
     leat_ideal ideal;
     bool ideal_measured;
 } bench_report;

@@ -7,6 +7,8 @@
 extern const cli_command cli_bench; /* bench.c: how fast the data comes, and what holds it back */
 extern const cli_command cli_ls;    /* ls.c: the samples of a source */
 extern const cli_command cli_show;  /* show.c: a contact sheet of the first batch */
+extern const cli_command cli_order; /* order_command.c: which sample comes when */
+extern const cli_command cli_index; /* index_command.c: counts and places of samples in shards */
 extern const cli_command cli_pack;  /* pack_command.c: folders into shards */
 
 #endif

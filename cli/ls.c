@@ -14,13 +14,12 @@
 
 #include "cli/commands.h"
 #include "cli/json.h"
-#include "cli/progress.h"
 #include "cli/run.h"
+#include "cli/samples.h"
 #include "cli/settings.h"
 #include "cli/text.h"
 
 #define COMMAND "ls"
-enum { FAILURES = 100, POLL_MS = 100 }; /* how often a signal is looked for while nothing comes */
 
 /* A shard being summed up, for --shards. */
 typedef struct ls_shard {
@@ -109,17 +108,6 @@ static bool add_to_shard(ls_shard *shard, const leat_sample *sample, bool as_jso
     return true;
 }
 
-/* Waits for a sample, or LEAT_AGAIN at a signal. What was printed before a wait can be read during it. */
-static leat_code next_sample(leat_reader *reader, leat_sample **sample, leat_error *error)
-{
-    leat_code code = leat_reader_next_timeout(reader, POLL_MS, sample, error);
-    while (code == LEAT_AGAIN && !cli_signal()) {
-        cli_flush_output();
-        code = leat_reader_next_timeout(reader, POLL_MS, sample, error);
-    }
-    return code;
-}
-
 /* Prints until the end, an error, a signal or a closed stdout. */
 static leat_code list(const cli_settings *settings, leat_reader *reader, leat_error *error)
 {
@@ -127,7 +115,7 @@ static leat_code list(const cli_settings *settings, leat_reader *reader, leat_er
     leat_sample *sample;
     leat_code code = LEAT_OK;
     while (!code && !cli_signal() && !cli_output_broken()) {
-        code = next_sample(reader, &sample, error);
+        code = cli_next_sample(reader, &sample, error);
         if (code) break;
         if (settings->shards) code = add_to_shard(&shard, sample, settings->json) ? LEAT_OK : LEAT_ENOMEM;
         else if (settings->json) print_sample_json(reader, sample);
@@ -143,7 +131,7 @@ static int run(const cli_command *command, int argc, char **argv)
     cli_settings settings = {.config = LEAT_CONFIG_INIT};
     const char *source;
     leat_reader *reader;
-    leat_error error = {0}, *failures = NULL;
+    leat_error error = {0};
     int code = cli_parse(command, argc, argv, &settings, &source);
     if (code == CLI_GO_ON) code = cli_settings_finish(command, &settings, source);
     if (code != CLI_GO_ON) return code;
@@ -151,19 +139,11 @@ static int run(const cli_command *command, int argc, char **argv)
     settings.config.lanes = 1;
     settings.config.epochs = 1;
     settings.config.max_errors = LEAT_UNLIMITED;
+    settings.config.world = 1; /* whatever started this process */
+    settings.config.index = "none"; /* what is there, not what an index says */
     if (leat_reader_open(&settings.config, &reader, &error)) return cli_fail(COMMAND, &error, true);
     leat_code listed = list(&settings, reader, &error);
-    cli_flush_output();
-    if (!(failures = calloc(FAILURES, sizeof *failures))) listed = LEAT_ENOMEM;
-    uint64_t count = failures ? leat_reader_errors(reader, failures, FAILURES) : 0;
-    leat_reader_close(reader);
-    cli_print_failures(COMMAND, failures, count, FAILURES);
-    code = count > 0 ? CLI_FAILED : CLI_OK; /* a listing with holes is no success */
-    if (count > 0) code = cli_code_of(&failures[0], true) == CLI_NO_SOURCE ? CLI_NO_SOURCE : CLI_FAILED;
-    if (listed == LEAT_ENOMEM) fputs("leat " COMMAND ": no memory\n", stderr);
-    else if (listed) cli_fail(COMMAND, &error, false);
-    free(failures);
-    return listed ? CLI_FAILED : code;
+    return cli_end_samples(COMMAND, reader, listed, &error);
 }
 
 static const cli_option ls_options[] = {

@@ -15,7 +15,7 @@
 #include "cli/run.h"
 #include "cli/text.h"
 
-static const cli_command *const commands[] = {&cli_bench, &cli_ls, &cli_show, &cli_pack};
+static const cli_command *const commands[] = {&cli_bench, &cli_ls, &cli_show, &cli_order, &cli_index, &cli_pack};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static const cli_command *find(const char *name)

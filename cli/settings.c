@@ -202,7 +202,6 @@ int cli_settings_finish(const cli_command *command, cli_settings *settings, cons
 {
     leat_config *config = &settings->config;
     assert(source && *source);
-    config->source = source;
     if (settings->sequential) config->order = LEAT_ORDER_SEQUENTIAL;
     if (settings->none_may_fail) config->on_error = LEAT_ON_ERROR_STOP;
     if (config->image.dtype == LEAT_UINT8 && (settings->mean_given || settings->std_given))
@@ -214,5 +213,6 @@ int cli_settings_finish(const cli_command *command, cli_settings *settings, cons
     config->header_count = settings->headers.count;
     config->stall_timeout_ms = settings->timeout_s * 1000;
     if (settings->timeout_s < DEFAULT_CONNECT_S) config->connect_timeout_ms = settings->timeout_s * 1000;
-    return check_headers(command, settings);
+    int code = cli_mixing_finish(command, &settings->mixing, config, source);
+    return code == CLI_GO_ON ? check_headers(command, settings) : code;
 }

@@ -4,11 +4,14 @@
 
 #include <leat/config.h>
 
+#include "cli/mixing.h"
 #include "cli/options.h"
 
 typedef struct cli_settings {
     leat_config config;
     cli_texts headers;
+    cli_mixing mixing;        /* --mix; cli_mixing_free at the end of commands that have it */
+    bool drop_last;           /* --drop-last */
     uint32_t timeout_s;       /* 0: not given */
     bool sequential;          /* --shuffle-window 0 */
     bool none_may_fail;       /* --max-errors 0 */
@@ -16,6 +19,11 @@ typedef struct cli_settings {
     /* of one command */
     bool hash, ideal, json;   /* bench */
     uint32_t delay_ms;
+    uint64_t stop_after;      /* batches; UINT64_MAX: to the end */
+    uint64_t hash_from;       /* batches before it stay out of the hash */
+    const char *save, *resume;
+    uint64_t from, to;        /* order: steps [from, to); to UINT64_MAX: to the end of the epoch */
+    bool quality;
     uint32_t count;           /* show */
     const char *output;
     const char *classes_file;

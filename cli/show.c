@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <leat/leat.h>
@@ -23,7 +22,7 @@
 #include "cli/settings.h"
 #include "cli/sheet.h"
 #include "cli/sheet_png.h"
-#include "cli/text.h"
+#include "cli/wholefile.h"
 
 #define COMMAND "show"
 enum { DEFAULT_COUNT = 16, POLL_MS = 100, FAILURES = 20 };
@@ -64,49 +63,21 @@ static void write_title(char *title, size_t capacity, const cli_settings *settin
              chosen->seed, chosen->epoch);
 }
 
-/* True for stdout and for what is there and no plain file: a device or a link must not be replaced by one. */
-static bool is_written_in_place(const char *output)
-{
-    struct stat status;
-    return strcmp(output, "-") == 0 || (lstat(output, &status) == 0 && !S_ISREG(status.st_mode));
-}
-
-/* Writes the PNG to `path`, "-" for stdout. */
-static bool write_png(const char *path, const cli_picture *picture, char *reason, size_t capacity)
-{
-    bool to_stdout = strcmp(path, "-") == 0;
-    FILE *out = to_stdout ? stdout : fopen(path, "wbe");
-    if (!out) {
-        snprintf(reason, capacity, "%s", strerror(errno));
-        return false;
-    }
-    bool fine = cli_write_png(out, picture, reason, capacity);
-    if (!to_stdout && fclose(out) != 0 && fine) {
-        snprintf(reason, capacity, "%s", strerror(errno));
-        fine = false;
-    }
-    return fine;
-}
-
-/* Writes the PNG beside its place and renames it, where that can be done. */
+/* Writes the PNG to `output`, "-" for stdout. */
 static int write_sheet(const char *output, const cli_picture *picture)
 {
-    char reason[128], *partial = NULL;
-    bool in_place = is_written_in_place(output);
-    if (!in_place && asprintf(&partial, "%s.partial", output) < 0) return CLI_FAILED;
-    bool fine = write_png(in_place ? output : partial, picture, reason, sizeof reason);
-    if (!in_place && fine && rename(partial, output) < 0) {
-        snprintf(reason, sizeof reason, "%s", strerror(errno));
-        fine = false;
+    char text[128];
+    const char *reason = text;
+    cli_whole_file file;
+    if (strcmp(output, "-") == 0) {
+        /* cli_finish speaks of a broken stdout */
+        if (cli_write_png(stdout, picture, text, sizeof text) || cli_output_broken()) return CLI_OK;
+        return cli_whole_file_refuse(COMMAND, output, reason);
     }
-    if (!in_place && !fine) unlink(partial);
-    free(partial);
-    /* cli_finish speaks of a broken stdout */
-    if (fine || (strcmp(output, "-") == 0 && cli_output_broken())) return CLI_OK;
-    fputs("leat " COMMAND ": writing ", stderr);
-    cli_print_escaped(stderr, output);
-    fprintf(stderr, ": %s\n", reason);
-    return CLI_DISK;
+    if (!cli_whole_file_begin(&file, output, &reason)) return cli_whole_file_refuse(COMMAND, output, reason);
+    bool fine = cli_write_png(file.out, picture, text, sizeof text);
+    if (cli_whole_file_end(&file, fine, &reason)) return CLI_OK;
+    return cli_whole_file_refuse(COMMAND, output, reason);
 }
 
 static int draw(const cli_settings *settings, const leat_config *chosen, const leat_batch *batch,
@@ -195,6 +166,7 @@ static int run(const cli_command *command, int argc, char **argv)
     settings.config.batch_size = settings.count;
     settings.config.limit = settings.count;
     settings.config.epochs = 1;
+    settings.config.world = 1; /* whatever started this process */
     if (leat_open(&settings.config, &loader, &error)) return cli_fail(COMMAND, &error, true);
     code = take_and_show(&settings, loader);
     leat_close(loader);

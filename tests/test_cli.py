@@ -11,18 +11,23 @@ import resource
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
 import unittest
+import urllib.request
+import zlib
 
 import numpy
 from PIL import Image
 
+import servers
+
 LEAT = os.path.abspath(os.environ.get('LEAT', 'build/leat'))
-COMMANDS = ('bench', 'ls', 'show', 'pack')
+COMMANDS = ('bench', 'ls', 'show', 'order', 'index', 'pack')
 
 
 def run(*arguments, cwd=None, **more):
@@ -109,6 +114,19 @@ class Usage(Case):
         (['bench', ''], 'leat bench: an empty SOURCE: give a folder, a shard, a pattern, a URL or @list.txt'),
         (['bench', '--', '--json', '--hash'],
          'leat bench: --hash: one SOURCE is enough; put a pattern in quotes, or the shell spreads it out'),
+        (['bench', 'x', '--rank', '1'], 'leat bench: --rank: goes with --world'),
+        (['bench', 'x', '--world', '0'], 'leat bench: --world 0: give a number of ranks from 1 to 1000000'),
+        (['bench', 'x', '--rank', '-1'], 'leat bench: --rank -1: give a rank from 0 to 999999'),
+        (['bench', 'x', '--remainder', 'short'], 'leat bench: --remainder short: give drop or pad'),
+        (['bench', 'x', '--remainder', 'pad', '--drop-last'], 'leat bench: --drop-last: contradicts --remainder pad'),
+        (['bench', 'x', '--epoch-samples', '0'], 'leat bench: --epoch-samples 0: give a number of samples, 1 or more'),
+        (['bench', 'x', '--stop-after', 'x'], 'leat bench: --stop-after x: give a number of batches, 0 or more'),
+        (['bench', 'x', '--save='], 'leat bench: --save : give the file that the state goes to'),
+        (['bench', 'x', '--weight', '2'], 'leat bench: --weight: goes with --mix only'),
+        (['order', 'x', '--from', '3', '--to', '3'], 'leat order: --to 3: give a step over --from, 3: rows end before it'),
+        (['order', 'x', '--rank', '1'], 'leat order: --rank: goes with --world'),
+        (['order', 'x', '--hash'], 'leat order: --hash: no such option; leat order --help lists them'),
+        (['ordr', 'x'], 'leat: ordr: no such command; did you mean leat order?'),
         (['show', 'x'], 'leat show: no -o: give the PNG to write, as in -o sheet.png, or - for stdout'),
         (['show', 'x', '-o', 's', '--count', '0'], 'leat show: --count 0: give a number of images from 1 to 256'),
         (['pack', 'x'], 'leat pack: no --to: give the folder that the shards go into, as in --to shards'),
@@ -122,6 +140,16 @@ class Usage(Case):
         (['frobnicate'], 'leat: frobnicate: no such command; leat --help lists them'),
         ([], 'leat: no command; leat --help lists them'),
     ]
+
+    def test_weights_that_are_none(self):
+        right = 'SOURCE=WEIGHT, such as more.tar=0.3 (a weight over 0 with at most 6 decimals), at most 32 times'
+        for value in ('b', '=1', 'b=', 'b=0', 'b=0.0000001', 'b=1.1234567', 'b=-1', 'b=1e3', 'b=nan', 'b=1000001', 'b=.', 'b=1=x'):
+            self.check(run('bench', 'x', '--mix', value), 2, err=f'leat bench: --mix {value}: give {right}\n')
+            weight = value.split('=', 1)[-1]
+            if value != '=1':
+                self.check(run('bench', 'x', '--weight=' + weight), 2, err=f'leat bench: --weight {weight}: give a weight over 0 '
+                           'with at most 6 decimals, such as 0.7\n')
+        self.check(run('bench', 'x', *['--mix', 'b=1'] * 33), 2, err=f'leat bench: --mix b=1: give {right}\n')
 
     def test_refusals(self):
         for arguments, sentence in self.RIGHT:
@@ -146,10 +174,11 @@ class Usage(Case):
         text = run('bench', '--help').stdout
         for name in ('batch threads image crop flip dtype layout mean std shuffle-window lanes seed epochs limit '
                      'on-error max-errors memory connections hash ideal json drop-last order io-threads prefetch ca '
-                     'header epoch consumer-delay orient alpha resize-shorter timeout').split():
+                     'header epoch consumer-delay orient alpha resize-shorter timeout rank world remainder epoch-samples '
+                     'stop-after save resume hash-from index mix weight').split():
             self.assertIn(f'      --{name} ', text)
         for key in ('queue_depth_mean', 'busy_seconds', 'starved_seconds', 'blocked_seconds', 'of_ideal',
-                    'samples_per_second'):
+                    'samples_per_second', 'launcher', 'indexed', 'steps', 'dropped', 'padded', 'sources', 'state_file'):
             self.assertIn(key, text)
 
     def test_version(self):
@@ -270,7 +299,7 @@ class Pack(Case):
         before = digests(self.path('out'))
         result = self.pack('out', code=1)
         self.assertEqual(result.stderr, 'leat pack: out/shard-000000.tar is there already (shards of this prefix: '
-                                        f'{len(before) - 1}): choose another folder or prefix, or overwrite\n')
+                                        f'{len(before) - 2}): choose another folder or prefix, or overwrite\n')
         self.pack('out', '--zstd', code=1)
         self.assertEqual(digests(self.path('out')), before)
         self.pack('out', '--prefix', 'val')
@@ -285,7 +314,7 @@ class Pack(Case):
     def test_a_stale_partial_shard_is_replaced(self):
         self.write('out/shard-000000.tar.partial', noise(1000000, 1))
         self.pack('out')
-        self.assertEqual(sorted(os.listdir(self.path('out'))), ['classes.txt', 'shard-000000.tar'])
+        self.assertEqual(sorted(os.listdir(self.path('out'))), ['classes.txt', 'leat.index', 'shard-000000.tar'])
 
     def test_a_file_that_is_gone(self):
         os.symlink('nowhere', self.path('in/cat/999.jpg'))
@@ -622,6 +651,527 @@ class Loader(Case):
         result = run('pack', self.path('again'), '--to', self.path('again'), '--overwrite')
         self.assertEqual(result.returncode, 3)
         self.assertIn('would be overwritten while it is read', result.stderr)
+
+
+class Order(Case):
+    """Which sample comes when: of every rank, from any step on, after any resume. 50 photographs, loose and in shards."""
+    CLASSES = ('ant', 'bee', 'cat', 'dog', 'elk')
+    LAUNCHERS = ('RANK', 'WORLD_SIZE', 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'PMI_RANK', 'PMI_SIZE', 'SLURM_PROCID',
+                 'SLURM_NTASKS', 'JOB_COMPLETION_INDEX')
+
+    @classmethod
+    def setUpClass(cls):
+        cls.home = tempfile.mkdtemp(prefix='leat-order-')
+        cls.addClassCleanup(shutil.rmtree, cls.home)
+        cls.alone = {name: value for name, value in os.environ.items() if name not in cls.LAUNCHERS}
+        cls.keys = []
+        for folder, classes in (('in', cls.CLASSES), ('more', ('fox', 'gnu'))):
+            for label, name in enumerate(classes):
+                os.makedirs(f'{cls.home}/{folder}/{name}')
+                for i in range(10):
+                    image = Image.new('RGB', (40 + i, 30 + label), (25 * i, 40 * label, 99))
+                    image.save(f'{cls.home}/{folder}/{name}/{i}.jpg')
+                    cls.keys += [f'{name}/{i}'] if folder == 'in' else []
+            result = run('pack', folder, '--to', folder + '-tar', '--shard-size', '20K', cwd=cls.home)
+            assert result.returncode == 0, result.stderr
+
+    def leat(self, *arguments, code=0, **env):
+        result = run(*arguments, cwd=self.home, env={**self.alone, **env})
+        self.assertEqual(result.returncode, code, result.stderr)
+        return result
+
+    def order(self, *arguments, **env):
+        """[(step, rank, row, shard, key)]"""
+        rows = [line.split('\t') for line in self.leat('order', *arguments, **env).stdout.splitlines()]
+        return [(int(step), int(rank), int(row), shard, key) for step, rank, row, shard, key in rows]
+
+    def bench(self, *arguments, code=0, source='in-tar', **env):
+        return json.loads(self.leat('bench', source, *arguments, '--json', '--image', '16', '--batch', '8', '--crop',
+                                    'random-resized', '--flip', '--seed', '5', code=code, **env).stdout)
+
+    # ---- leat order ----
+
+    def test_sequential_whole_output(self):
+        result = self.leat('order', 'in', '--order', 'sequential', '--batch', '8', '--from', '1', '--to', '3')
+        expected = ''.join(f'{n // 8}\t0\t{n % 8}\tin/{self.keys[n]}.jpg\t{self.keys[n]}\n' for n in range(8, 24))
+        self.assertEqual((result.stdout, result.stderr), (expected, ''))
+
+    def test_json_says_the_same(self):
+        for source in ('in', 'in-tar'):
+            rows = self.order(source, '--batch', '8', '--epoch', '3', '--world', '2')
+            lines = self.leat('order', source, '--batch', '8', '--epoch', '3', '--world', '2', '--json').stdout.splitlines()
+            self.assertEqual([json.loads(line) for line in lines],
+                             [{'epoch': 3, 'step': step, 'rank': rank, 'row': row, 'shard': shard, 'key': key}
+                              for step, rank, row, shard, key in rows])
+
+    def test_every_sample_once_in_another_order_each_epoch(self):
+        for source in ('in', 'in-tar'):
+            orders = []
+            for more in ([], ['--epoch', '1'], ['--seed', '1']):
+                rows = self.order(source, '--batch', '8', *more)
+                self.assertEqual([row[:3] for row in rows], [(n // 8, 0, n % 8) for n in range(50)])
+                self.assertEqual(sorted(row[4] for row in rows), self.keys)
+                orders.append(tuple(row[4] for row in rows))
+            self.assertEqual(len(set(orders)), 3)
+            self.assertEqual(tuple(row[4] for row in self.order(source, '--batch', '8')), orders[0])
+
+    def test_ranks_share_each_step(self):
+        for source in ('in', 'in-tar'):
+            alone = self.order(source, '--batch', '8')
+            for world in (1, 2, 3, 5, 8):
+                every = self.order(source, '--batch', '8', '--world', str(world))
+                kept = alone if 50 % 8 >= world else alone[:48]  # two are left for the last step
+                self.assertEqual(every, [(step, slot % world, slot // world, shard, key) for step, _, slot, shard, key in kept])
+                for rank in range(world):
+                    own = self.order(source, '--batch', '8', '--world', str(world), '--rank', str(rank))
+                    self.assertEqual(own, [row for row in every if row[1] == rank])
+                    self.assertEqual({row[0] for row in own}, {row[0] for row in every})
+
+    def test_from_and_to_cut_out_steps(self):
+        for more in ([], ['--world', '3'], ['--world', '3', '--rank', '1'], ['--index', 'none']):
+            rows = self.order('in-tar', '--batch', '8', *more)
+            for first in range(7):
+                for last in (first + 1, first + 3):
+                    cut = self.order('in-tar', '--batch', '8', '--from', str(first), '--to', str(last), *more)
+                    self.assertEqual(cut, [row for row in rows if first <= row[0] < last])
+                self.assertEqual(self.order('in-tar', '--batch', '8', '--from', str(first), *more),
+                                 [row for row in rows if first <= row[0]])
+
+    def test_the_index_changes_nothing(self):
+        self.assertEqual(self.order('in-tar', '--batch', '8', '--index', 'none'), self.order('in-tar', '--batch', '8'))
+
+    def test_the_remainder(self):
+        rows = self.order('in-tar', '--batch', '8')
+        for flag in (['--remainder', 'drop'], ['--drop-last']):
+            self.assertEqual(self.order('in-tar', '--batch', '8', *flag), rows[:48])
+        padded = self.order('in-tar', '--batch', '8', '--remainder', 'pad')
+        self.assertEqual(padded[:50], rows)
+        self.assertEqual([row[3:] for row in padded[50:]], [row[3:] for row in rows[:6]])
+        self.assertEqual([row[:3] for row in padded[50:]], [(6, 0, n) for n in range(2, 8)])
+
+    def test_an_epoch_of_another_length(self):
+        rows = self.order('in-tar', '--batch', '8', '--epoch-samples', '120')
+        self.assertEqual(len(rows), 120)
+        self.assertEqual(sorted(row[4] for row in rows[:50]), self.keys)
+        self.assertEqual(sorted(row[4] for row in rows[50:100]), self.keys)
+        follows = self.order('in-tar', '--batch', '8', '--epoch-samples', '120', '--epoch', '1')
+        self.assertEqual(sorted([row[4] for row in rows[100:]] + [row[4] for row in follows[:30]]), self.keys)
+
+    def test_launchers_are_for_bench_only(self):
+        env = {'RANK': '1', 'WORLD_SIZE': '2'}
+        self.assertEqual(self.order('in', **env), self.order('in'))
+        self.assertEqual(self.leat('ls', 'in', **env).stdout, self.leat('ls', 'in').stdout)
+        for name, more in (('a.png', {}), ('b.png', env)):
+            self.leat('show', 'in', '-o', self.path(name), '--image', '16', **more)
+        self.assertEqual(read(self.path('a.png')), read(self.path('b.png')))
+        result = self.leat('pack', 'in-tar', '--to', self.path('again'), **env)
+        self.assertTrue(result.stdout.startswith('50 samples'))
+
+    def test_several_ranks_need_counts(self):
+        result = self.leat('order', 'in-tar', '--index', 'none', '--world', '2', code=3)
+        self.assertEqual(result.stdout, '')
+        self.assertIn('leat index', result.stderr)
+        self.check(self.leat('order', 'in', '--world', '2', '--rank', '2', code=3), 3,
+                   err='leat order: rank is 2: 0 to 1 would be right, as world is 2\n')
+
+    def test_names_cannot_forge_lines(self):
+        self.write('odd/a\t0\t0\n1.jpg', b'x')
+        result = run('order', 'odd', cwd=self.folder)
+        self.check(result, 0, '0\t0\t0\todd/a\\x090\\x090\\x0a1.jpg\ta\\x090\\x090\\x0A1\n')
+
+    def test_a_broken_shard_is_no_success(self):
+        shutil.copytree(f'{self.home}/in-tar', self.path('tar'))
+        first = self.path('tar', sorted(name for name in os.listdir(self.path('tar')) if name.endswith('.tar'))[0])
+        data = read(first)
+        os.truncate(first, 3000)
+        result = run('order', 'tar', '--index', 'none', cwd=self.folder)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(os.path.basename(first), result.stderr)
+        self.assertLess(len(result.stdout.splitlines()), 50)
+        with open(first, 'wb') as file:
+            file.write(data)
+
+    def quality(self, keys, group_of, batch):
+        """The figures of --quality, from their definitions: over all pairs, and by counting batches."""
+        n, places = len(keys), [self.keys.index(key) for key in keys]
+        pairs = [(a, b) for a in range(n) for b in range(a)]
+        groups = [group_of(key) for key in keys]
+        batches = [groups[i:i + batch] for i in range(0, n, batch)]
+        def expected(m):  # groups of a random batch of m: 1 - the chance that the first, second ... m-th are of others
+            total = 0
+            for group in set(groups):
+                others, none = n - groups.count(group), 1.0
+                for i in range(m):
+                    none *= max(0, others - i) / (n - i)
+                total += 1 - none
+            return total
+        return {
+            'neighbour_distance': sum(abs(a - b) for a, b in zip(places, places[1:])) / (n - 1),
+            'perfect_neighbour_distance': sum(abs(places[a] - places[b]) for a, b in pairs) / len(pairs),
+            'same_group': sum(a == b for a, b in zip(groups, groups[1:])) / (n - 1),
+            'perfect_same_group': sum(groups[a] == groups[b] for a, b in pairs) / len(pairs),
+            'batch_groups': sum(len(set(b)) for b in batches) / len(batches),
+            'perfect_batch_groups': sum(expected(len(b)) for b in batches) / len(batches),
+            'batch_groups_least': min(len(set(b)) for b in batches if len(b) == batch),
+            'samples': n, 'batches': len(batches), 'groups': len(set(groups)),
+        }
+
+    def test_quality_by_its_definitions(self):
+        for source, more in (('in', []), ('in-tar', []), ('in-tar', ['--shuffle-window', '1']),
+                             ('in-tar', ['--order', 'sequential']), ('in', ['--from', '1', '--to', '4'])):
+            rows = self.order(source, '--batch', '8', '--epoch', '2', *more)
+            shard_of = {row[4]: row[3] for row in rows}
+            group_of = (lambda key: key[:3]) if source == 'in' else shard_of.get
+            found = json.loads(self.leat('order', source, '--batch', '8', '--epoch', '2', '--quality', '--json', *more).stdout)
+            expected = self.quality([row[4] for row in rows], group_of, 8)
+            if more[:1] == ['--from']:  # places of the samples that were seen, by name
+                seen = sorted(row[4] for row in rows)
+                places = [seen.index(row[4]) for row in rows]
+                expected['neighbour_distance'] = sum(abs(a - b) for a, b in zip(places, places[1:])) / (len(rows) - 1)
+                expected['perfect_neighbour_distance'] = (len(rows) + 1) / 3
+            for key, value in expected.items():
+                self.assertAlmostEqual(found[key], value, 6, (source, more, key))
+            self.assertEqual((found['group'], found['epoch']), ('class' if source == 'in' else 'shard', 2))
+            poor = more[:1] == ['--order']
+            self.assertEqual(found['mixing'] < 0.5, poor, found)
+            self.assertEqual(found['verdict'].startswith('it mixes poorly'), poor)
+
+    def test_quality_in_words(self):
+        result = self.leat('order', 'in', '--order', 'sequential', '--batch', '8', '--quality')
+        self.check(result, 0, '''\
+  order       50 samples in 7 batches, epoch 0; 5 classes
+  neighbours  1.0 places apart in the data on average; a perfect shuffle: 17.0
+  same class  0.918 of the neighbours; a perfect shuffle: 0.184
+  a batch     1.4 classes on average, 1 at least; a perfect shuffle: 3.9 on average
+
+  it mixes poorly: more lanes, a larger shuffle window, or shards that were packed shuffled (leat pack --shuffle)
+''')
+        result = self.leat('order', 'in', '--limit', '1', '--quality')
+        self.check(result, 0, '  order       1 sample in 1 batch, epoch 0; 1 class\n\n'
+                              '  too few samples to say how well they are mixed\n')
+
+    # ---- mixing ----
+
+    def test_mixed_sources_keep_their_shares_at_every_prefix(self):
+        for weights in ((0.7, 0.3), (1, 1), (5, 0.25)):
+            rows = self.order('in-tar', '--weight', str(weights[0]), '--mix', f'more-tar={weights[1]}', '--batch', '8')
+            self.assertEqual(len(rows), 70)
+            share, count = weights[0] / sum(weights), 0
+            for n, row in enumerate(rows, 1):
+                count += row[3].startswith('in-tar/')
+                self.assertLessEqual(abs(count - n * share), 1)
+
+    def test_bench_counts_the_sources(self):
+        report = self.bench('--weight', '0.7', '--mix', 'more-tar=0.3', '--epoch-samples', '100')
+        self.assertEqual([(source['name'], source['weight']) for source in report['sources']],
+                         [('in-tar', 0.7), ('more-tar', 0.3)])
+        counts = [source['samples'] for source in report['sources']]
+        self.assertEqual(sum(counts), 100)
+        self.assertLessEqual(abs(counts[0] - 70), 1)
+        words = self.leat('bench', 'in-tar', '--mix', 'more-tar=1', '--image', '16').stdout
+        self.assertRegex(words, r'\n  source    \d+ samples, 0\.5 of all wanted: in-tar\n'
+                                r'  source    \d+ samples, 0\.5 of all wanted: more-tar\n')
+
+    # ---- ranks of leat bench ----
+
+    def test_bench_takes_its_rank_from_the_launcher(self):
+        whole = self.bench()
+        self.assertEqual((whole['rank'], whole['world'], whole['launcher'], whole['indexed'], whole['steps']), (0, 1, '', True, 7))
+        for launcher, rank, world in (('torchrun', 'RANK', 'WORLD_SIZE'), ('slurm', 'SLURM_PROCID', 'SLURM_NTASKS'),
+                                      ('openmpi', 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE'), ('pmi', 'PMI_RANK', 'PMI_SIZE')):
+            reports = [self.bench(**{rank: str(r), world: '2'}) for r in range(2)]
+            self.assertEqual([(r['rank'], r['world'], r['launcher'], r['batches'], r['samples']) for r in reports],
+                             [(r, 2, launcher, 7, 25) for r in range(2)])
+        report = self.bench('--world', '2', JOB_COMPLETION_INDEX='1')
+        self.assertEqual((report['rank'], report['launcher']), (1, 'kubernetes'))
+        report = self.bench('--world', '2', '--rank', '1', RANK='5', WORLD_SIZE='6')
+        self.assertEqual((report['rank'], report['world'], report['launcher']), (1, 2, 'config'))
+        self.assertEqual((report['config']['rank'], report['config']['world']), (1, 2))
+
+    def test_ranks_that_cannot_be(self):
+        for arguments, env, sentence in (
+                (['--world', '2'], {}, 'world is 2, and no launcher says which rank this is (RANK, OMPI_COMM_WORLD_RANK, PMI_RANK '
+                 'or SLURM_PROCID, each with its count, or JOB_COMPLETION_INDEX): give rank, 0 to 1'),
+                (['--world', '4'], {'RANK': '0', 'WORLD_SIZE': '2'},
+                 'world is 4 and WORLD_SIZE (torchrun) says 2: give the same number, or no world at all'),
+                ([], {'RANK': '2', 'WORLD_SIZE': '2'}, "RANK of the environment is '2': a whole number from 0 to 1 would be right, "
+                 'as WORLD_SIZE is 2; or give rank and world in the config')):
+            self.check(self.leat('bench', 'in-tar', *arguments, code=3, **env), 3, err=f'leat bench: {sentence}\n')
+
+    def test_what_is_dropped_and_padded_is_said(self):
+        report = self.bench('--world', '3', '--rank', '0')
+        self.assertEqual((report['steps'], report['dropped'], report['padded'], report['samples']), (6, 2, 0, 18))
+        report = self.bench('--remainder', 'drop')
+        self.assertEqual((report['steps'], report['dropped'], report['config']['remainder']), (6, 2, 'drop'))
+        self.assertTrue(report['config']['drop_last'])
+        report = self.bench('--world', '3', '--rank', '1', '--remainder', 'pad')
+        self.assertEqual((report['steps'], report['dropped'], report['padded'], report['samples']), (7, 0, 6, 21))
+        words = self.leat('bench', 'in-tar', '--batch', '8', '--image', '16', '--world', '3', '--rank', '1', '--remainder',
+                          'pad').stdout
+        self.assertIn('\n  rank      1 of 3 (config); 7 steps an epoch; 6 rows padded\n', words)
+
+    # ---- states ----
+
+    def save(self, batches, *arguments, name='state', **env):
+        report = self.bench('--stop-after', str(batches), '--save', self.path(name), *arguments, **env)
+        self.assertEqual((report['batches'], report['state_file']), (batches, self.path(name)))
+        return report
+
+    def test_resumed_after_every_batch(self):
+        for source in ('in', 'in-tar'):
+            whole = self.bench('--epochs', '2', '--hash', source=source)
+            self.assertEqual(whole['batches'], 14)
+            for k in range(15):
+                rest = self.bench('--epochs', '2', '--hash-from', str(k), source=source)
+                self.assertEqual(rest['samples'], 100)
+                self.save(k, '--epochs', '2', source=source)
+                resumed = self.bench('--epochs', '2', '--resume', self.path('state'), '--hash', '--threads', '3', source=source)
+                self.assertEqual((resumed['sha256'], resumed['batches']), (rest['sha256'], 14 - k), (source, k))
+                self.assertEqual([(e['epoch'], e['batches']) for e in resumed['epochs']],
+                                 [e for e in ((0, 7 - min(k, 7)), (1, 14 - max(k, 7))) if e[1]])
+
+    def test_resumed_twice_and_without_an_index(self):
+        for more in ([], ['--index', 'none'], ['--weight', '3', '--mix', 'more-tar=1']):
+            rest = self.bench('--hash-from', '5', *more)
+            self.save(2, *more)
+            second = self.bench('--resume', self.path('state'), '--stop-after', '3', '--save', self.path('state'), *more)
+            self.assertEqual(second['batches'], 3)
+            resumed = self.bench('--resume', self.path('state'), '--hash', *more)
+            self.assertEqual((resumed['sha256'], resumed['batches']), (rest['sha256'], rest['batches'] - 5))
+
+    def test_resumed_with_other_ranks(self):
+        self.save(3, '--world', '2', '--rank', '1')
+        rest = [self.bench('--world', '3', '--rank', str(rank), '--hash-from', '3')['sha256'] for rank in range(3)]
+        resumed = [self.bench('--world', '3', '--rank', str(rank), '--resume', self.path('state'), '--hash') for rank in range(3)]
+        self.assertEqual([report['sha256'] for report in resumed], rest)
+
+    def test_epochs_are_counted_from_the_first_one(self):
+        self.save(9, '--epochs', '2')
+        result = self.leat('bench', 'in-tar', '--image', '16', '--batch', '8', '--crop', 'random-resized', '--flip', '--seed', '5',
+                           '--resume', self.path('state'))
+        self.assertEqual(result.stderr, 'leat bench: nothing is left: the state stands behind the last epoch '
+                                        '(--epochs counts from --epoch on)\n')
+        self.assertIn('\n  samples   0 in 0 batches, 0 epochs\n', result.stdout)
+        report = self.bench('--epoch', '1', '--epochs', '2', '--resume', self.path('state'))
+        self.assertEqual([(e['epoch'], e['batches']) for e in report['epochs']], [(1, 5), (2, 7)])
+
+    def test_a_state_of_something_else_is_refused(self):
+        self.save(3)
+        state = self.path('state')
+        arguments = ['bench', 'in-tar', '--image', '16', '--batch', '8', '--crop', 'random-resized', '--flip', '--resume', state]
+        text = read(state).decode()
+        self.assertTrue(text.endswith('}\n') and text.count('\n') == 1 and len(text) <= 1024, text)
+        for more, word in ((['--seed', '6'], 'seed'), (['--seed', '5', '--batch', '9'], 'batch'),
+                           (['--seed', '5', '--remainder', 'pad'], 'remainder')):
+            result = self.leat(*arguments, *more, code=3)
+            self.assertEqual(result.stdout, '')
+            self.assertIn(word, result.stderr)
+        arguments[1] = 'more-tar'
+        self.assertEqual(self.leat(*arguments, '--seed', '5', code=3).stdout, '')
+        arguments[1] = 'in-tar'
+        for i in range(0, len(text) - 1, 7):
+            damaged = text[:i] + chr(ord(text[i]) ^ 1) + text[i + 1:]
+            self.write('state', damaged.encode())
+            self.assertEqual(self.leat(*arguments, '--seed', '5', code=3).stdout, '', damaged)
+
+    def test_files_that_are_no_states(self):
+        self.write('large', b'{' * 4097)
+        self.write('none', b'\n')
+        self.write('zero', b'{"a": "\0"}')
+        for name, code, why in (('missing', 4, 'No such file or directory'), ('.', 4, 'Is a directory'),
+                                ('large', 3, 'over 4096 bytes, so it is no state that leat has saved'),
+                                ('none', 3, 'empty, so it is no state that leat has saved'),
+                                ('zero', 3, 'has a zero byte, so it is no state that leat has saved')):
+            self.check(run('bench', f'{self.home}/in', '--resume', name, cwd=self.folder), code,
+                       err=f'leat bench: --resume {name}: {why}\n')
+        self.write('other', b'{"version": "something else"}')
+        self.assertEqual(self.leat('bench', 'in', '--resume', self.path('other'), code=3).stdout, '')
+
+    def test_what_is_saved_is_whole_or_as_it_was(self):
+        self.save(2)
+        before = read(self.path('state'))
+        result = self.leat('bench', 'in-tar', '--image', '16', '--save', '/proc/none/state', code=7)
+        self.assertIn('leat bench: writing /proc/none/state: No such file or directory\n', result.stderr)
+        result = self.leat('bench', 'in-tar', '--image', '16', '--save', '/proc/none/x', '--json', code=7)
+        self.assertNotIn('state_file', json.loads(result.stdout))
+        limit = lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.setrlimit(resource.RLIMIT_FSIZE, (8, 8)))
+        result = run('bench', f'{self.home}/in', '--image', '16', '--save', self.path('state'), preexec_fn=limit)
+        self.assertEqual(result.returncode, 7)
+        self.assertIn(f'leat bench: writing {self.path("state")}: File too large\n', result.stderr)
+        self.assertEqual((read(self.path('state')), os.listdir(self.folder)), (before, ['state']))
+        os.symlink('state', self.path('link'))
+        self.save(3, name='link')
+        self.assertTrue(os.path.islink(self.path('link')))
+        self.assertNotEqual(read(self.path('state')), before)
+        self.assertEqual(sorted(os.listdir(self.folder)), ['link', 'state'])
+        for path in ('none/x', 'state'):  # a run that was never opened leaves the file as it is
+            before = read(self.path('state'))
+            run('bench', self.path('nothing'), '--save', self.path(path))
+            self.assertEqual(read(self.path('state')), before)
+
+    def test_several_ranks_save_to_one_file(self):
+        arguments = [LEAT, 'bench', f'{self.home}/in-tar', '--image', '16', '--batch', '8', '--stop-after', '3', '--world', '4',
+                     '--save', self.path('state'), '--rank']
+        for _ in range(5):
+            ranks = [subprocess.Popen([*arguments, str(rank)], stdout=subprocess.DEVNULL, env=self.alone) for rank in range(4)]
+            self.assertEqual([rank.wait(timeout=60) for rank in ranks], [0] * 4)
+            json.loads(read(self.path('state')))
+            self.assertEqual(os.listdir(self.folder), ['state'])
+
+    def test_interrupted_and_resumed(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            process = subprocess.Popen([LEAT, 'bench', 'in-tar', '--image', '16', '--batch', '8', '--crop', 'random-resized',
+                                        '--flip', '--seed', '5', '--epochs', '100', '--json', '--consumer-delay', '30', '--save',
+                                        self.path('state')], cwd=self.home, env=self.alone, stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE)
+            time.sleep(1)
+            process.send_signal(number)
+            out, err = process.communicate(timeout=30)
+            self.assertEqual((process.returncode, err), (128 + number, b''))
+            taken = json.loads(out)['batches']
+            self.assertGreater(taken, 3)
+            rest = self.bench('--epochs', '100', '--hash-from', str(taken), '--stop-after', str(taken + 20))
+            resumed = self.bench('--epochs', '100', '--resume', self.path('state'), '--hash', '--stop-after', '20')
+            self.assertEqual(resumed['sha256'], rest['sha256'])
+
+    def test_ended_by_an_error_and_resumed(self):
+        shutil.copytree(f'{self.home}/in', self.path('in'))
+        names = [row[4] for row in self.order('in', '--batch', '8', '--seed', '5')]
+        self.write(f'in/{names[20]}.jpg', b'broken')
+        arguments = ['bench', 'in', '--image', '16', '--batch', '8', '--seed', '5', '--json']
+        result = run(*arguments, '--on-error', 'stop', '--save', 'state', cwd=self.folder, env=self.alone)
+        self.assertEqual((result.returncode, json.loads(result.stdout)['batches']), (1, 2))
+        rest = json.loads(run(*arguments, '--hash-from', '2', cwd=self.folder, env=self.alone).stdout)
+        result = run(*arguments, '--resume', 'state', '--hash', cwd=self.folder, env=self.alone)
+        self.assertEqual(json.loads(result.stdout)['sha256'], rest['sha256'])
+
+
+class Index(Case):
+    """leat index as docs/formats.md describes its file: read here by struct, compared with tarfile."""
+
+    def shard(self, name, samples, size=1500, form=tarfile.USTAR_FORMAT):
+        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+        with tarfile.open(self.path(name), 'w', format=form) as archive:
+            for i in range(samples):
+                for field, data in (('jpg', noise(size + i, i)), ('cls', b'1')):
+                    info = tarfile.TarInfo(f's{i}.{field}')
+                    info.size = len(data)
+                    archive.addfile(info, io.BytesIO(data))
+
+    def index(self, *arguments, code=0):
+        result = run('index', *arguments, cwd=self.folder)
+        self.assertEqual(result.returncode, code, result.stderr)
+        return result
+
+    def rows(self, *path):
+        """{name: (bytes, samples, CRC of the head, places or None, ETag)}, every checksum compared."""
+        data = read(self.path(*path))
+        head = struct.unpack('<8sIIQQQQQII', data[:64])
+        table = data[64:64 + head[6]]
+        self.assertEqual(head[:4] + head[7:], (b'\x89LEAT\r\n\x1a', 1, 64, len(data), 0, zlib.crc32(table), zlib.crc32(data[:60])))
+        rows, at = {}, 64 + len(table)
+        for number in range(head[4]):
+            size, samples, where, crc, flags, length, tag, text = struct.unpack_from('<QQQIIIIQ', table, 48 * number)
+            places = None
+            if flags & 1:
+                self.assertEqual(where, at)
+                places = []
+                while len(places) <= samples:
+                    count = min(1024, samples + 1 - len(places))
+                    places += [512 * place for place in struct.unpack_from(f'<{count}I', data, at)]
+                    self.assertEqual(struct.unpack_from('<I', data, at + 4 * count)[0], zlib.crc32(data[at:at + 4 * count]))
+                    at += 4 * count + 4
+            name, etag = table[text:text + length].decode(), table[text + length + 1:text + length + 1 + tag].decode()
+            rows[name] = (size, samples, crc, places, etag)
+        self.assertEqual((at, sum(row[1] for row in rows.values()), sorted(rows)), (len(data), head[5], list(rows)))
+        return rows
+
+    def truth(self, name, etag=''):
+        data = read(self.path(name))
+        with tarfile.open(self.path(name)) as archive:
+            members = archive.getmembers()
+        places = [member.offset for member in members if member.name.endswith('.jpg')]
+        end = members[-1].offset_data + 512 if members else 0
+        return len(data), len(places), zlib.crc32(data[:4096]), places + [end], etag
+
+    def test_whole_outputs(self):
+        self.shard('in/a.tar', 3)
+        self.shard('in/b.tar', 1100, size=0)
+        self.shard('in/c.tar', 0)
+        result = self.index('in')
+        self.assertRegex(result.stdout, r'^1103 samples in 3 shards in \d+\.\d s: 1 index file, 4\.6K\n$')
+        self.assertEqual(result.stderr, '')
+        self.assertEqual(sorted(os.listdir(self.path('in'))), ['a.tar', 'b.tar', 'c.tar', 'leat.index'])
+        self.assertEqual(self.rows('in/leat.index'), {name: self.truth(f'in/{name}') for name in ('a.tar', 'b.tar', 'c.tar')})
+        before = read(self.path('in/leat.index'))
+        result = json.loads(self.index('in', '--json', '--threads', '1').stdout)
+        self.assertGreater(result.pop('seconds'), 0)
+        self.assertEqual(result, {'shards': 3, 'samples': 1103, 'files': 1, 'bytes': len(before)})
+        self.assertEqual(read(self.path('in/leat.index')), before)
+        self.index('in', '--to', 'deep/er')
+        self.assertEqual(read(self.path('deep/er/leat.index')), before)
+
+    def test_long_bodies_are_stepped_over(self):
+        self.shard('a.tar', 3, size=5000000, form=tarfile.PAX_FORMAT)
+        self.index('a.tar')
+        self.assertEqual(self.rows('leat.index'), {'a.tar': self.truth('a.tar')})
+        os.truncate(self.path('a.tar'), 7000000)
+        result = self.index('a.tar', code=1)
+        self.assertRegex(result.stderr, r'^leat index: a\.tar: tar archive ends at byte 7000000, \d+ bytes short of the end of the entry at '
+                                        r'byte 5001728\n$')
+        self.assertEqual(list(self.rows('leat.index')), ['a.tar'])  # the old one stays
+
+    def test_refusals(self):
+        self.write('photos/1.jpg', b'x')
+        self.shard('x/a.tar', 1)
+        self.shard('y/a.tar', 1)
+        self.check(self.index('photos', code=3), 3, '', 'leat index: the source has no shards, but loose files, which need no index\n')
+        self.check(self.index('nowhere', code=4), 4, '', "leat index: there is no file or folder 'nowhere'\n")
+        self.check(self.index('http://127.0.0.1:1/a.tar', code=3), 3, '',
+                   'leat index: the shards are not on local disk: say where the index goes to (to, --to DIR)\n')
+        self.check(self.index('{x,y}/a.tar', '--to', 'z', code=3), 3, '',
+                   'leat index: the source: two shards are named a.tar, and an index tells shards by their base names\n')
+        self.check(self.index('x', '--header', 'no', code=3), 3, '',
+                   'leat index: headers[0] is not of the form "Name: value" without control characters\n')
+        self.check(self.index('x', '--to', '/proc/none', code=7), 7, '',
+                   'leat index: making folder /proc/none: No such file or directory\n')
+        self.assertFalse(os.path.exists(self.path('z')))
+
+    def test_pack_writes_the_same(self):
+        for i in range(30):
+            self.write(f'in/{"ab"[i % 2]}/{i}.jpg', noise(3000 + i, i))
+        for options in ([], ['--zstd', '--prefix', 'z'], ['--shuffle', '--prefix', 's'], ['--overwrite', '--shard-size', '30K']):
+            self.assertEqual(run('pack', 'in', '--to', 'out', '--shard-size', '20K', *options, cwd=self.folder).returncode, 0)
+            written = read(self.path('out/leat.index'))
+            self.index('out')
+            self.assertEqual(read(self.path('out/leat.index')), written, options)
+        rows = self.rows('out/leat.index')
+        self.assertEqual({places is None for name, (_, _, _, places, _) in rows.items() if name.endswith('.zst')}, {True})
+
+    def test_over_http(self):
+        self.shard('www/a.tar', 3)
+        self.shard('www/b.tar', 700, size=3000)
+        os.mkdir(self.path('scratch'))
+        with servers.Nginx(self.path('www'), self.path('scratch')) as nginx:
+            self.index(nginx.url('{a,b}.tar'), '--to', 'out')
+            etags = [urllib.request.urlopen(nginx.url(name)).headers['ETag'] for name in ('a.tar', 'b.tar')]
+            self.assertEqual(self.rows('out/leat.index'), {'a.tar': self.truth('www/a.tar', etags[0]), 'b.tar': self.truth('www/b.tar', etags[1])})
+            result = self.index(nginx.url('{a,c}.tar'), '--to', 'none', code=4)
+            self.assertIn('c.tar: HTTP 404', result.stderr)
+            self.assertFalse(os.path.exists(self.path('none')))
+
+    def test_interrupted(self):
+        os.makedirs(self.path('in'))
+        self.shard('www/a.tar', 3000, size=3000)
+        os.mkdir(self.path('scratch'))
+        with servers.Nginx(self.path('www'), self.path('scratch')) as nginx:
+            process = subprocess.Popen([LEAT, 'index', nginx.url('slow/a.tar'), '--to', self.path('out')], stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.communicate(timeout=10), (b'', b'leat index: stopped as asked; no index was written\n'))
+            self.assertEqual(process.returncode, 130)
+        self.assertFalse(os.path.exists(self.path('out')))
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@
 #include <leat/batch.h>
 #include <leat/config.h>
 #include <leat/error.h>
+#include <leat/index.h>
 #include <leat/loader.h>
 #include <leat/measure.h>
 #include <leat/pack.h>

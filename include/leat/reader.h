@@ -12,7 +12,8 @@ extern "C" {
 typedef struct leat_reader leat_reader;
 typedef struct leat_sample leat_sample;
 
-/* Opens a source for reading sample by sample, in the config's order (fields, image and batch settings are not used).
+/* Opens a source for reading sample by sample, in the config's order: the samples that a loader with this config would deliver
+ * (fields and image settings are not used; `resume` neither: use `epoch` and `step`).
  * Ownership, codes, threads and blocking as leat_open. */
 LEAT_API leat_code leat_reader_open(const leat_config *config, leat_reader **reader, leat_error *error);
 
@@ -29,7 +30,7 @@ LEAT_API leat_code leat_reader_next_timeout(leat_reader *reader, uint32_t timeou
 /* Failures so far, as leat_errors. Thread: any. Blocks: no. */
 LEAT_API uint64_t leat_reader_errors(leat_reader *reader, leat_error *errors, size_t capacity);
 
-/* Number of classes of a source of class folders (0 if it has none), and the name of class i, which lives as long as the
+/* Number of classes of a source of class folders, of the first one of several (0 if it has none), and the name of class i, which lives as long as the
  * reader (borrows; NULL past the last). Thread: any. Blocks: no. */
 LEAT_API size_t leat_reader_classes(const leat_reader *reader);
 LEAT_API const char *leat_reader_class(const leat_reader *reader, size_t i);
@@ -43,6 +44,11 @@ LEAT_API const char *leat_sample_key(const leat_sample *sample);
 LEAT_API const char *leat_sample_shard(const leat_sample *sample);
 LEAT_API uint64_t leat_sample_index(const leat_sample *sample);
 LEAT_API uint64_t leat_sample_offset(const leat_sample *sample);
+
+/* Where a loader delivers it: the epoch, the global batch in it, and the row in its rank's batch. Thread: any. Blocks: no. */
+LEAT_API uint64_t leat_sample_epoch(const leat_sample *sample);
+LEAT_API uint64_t leat_sample_step(const leat_sample *sample);
+LEAT_API uint64_t leat_sample_row(const leat_sample *sample);
 
 /* The class by folder, -1 if the source has no class folders. Thread: any. Blocks: no. */
 LEAT_API int64_t leat_sample_class(const leat_sample *sample);
