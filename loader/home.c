@@ -12,33 +12,33 @@ static void home_free(leat__home *home)
 {
     leat__stock_release(home->stock);
     leat__arena_release(home->arena);
-    leat__listing_free(home->listing);
+    leat__origins_free(home->origins);
     pthread_mutex_destroy(&home->lock);
     free(home->lanes);
     free(home);
 }
 
-leat__home *leat__home_new(leat__listing *listing, size_t keep_bytes, unsigned lanes, size_t lane_bytes, size_t ragged_bytes,
+leat__home *leat__home_new(leat__origins *origins, size_t keep_bytes, size_t lane_bytes, size_t ragged_bytes,
                            size_t memory_limit)
 {
     leat__home *home = calloc(1, sizeof *home);
     if (!home) {
-        leat__listing_free(listing);
+        leat__origins_free(origins);
         return NULL;
     }
-    home->listing = listing;
+    home->origins = origins;
     atomic_init(&home->references, 1);
     pthread_mutex_init(&home->lock, NULL);
     leat__budget_init(&home->total, NULL, memory_limit, NULL, NULL);
     leat__budget_init(&home->ragged, &home->total, ragged_bytes, leat__home_wake, home);
     home->arena = leat__arena_new(keep_bytes);
     home->stock = leat__stock_new();
-    home->lanes = calloc(lanes, sizeof *home->lanes);
+    home->lanes = calloc(origins->lanes, sizeof *home->lanes);
     if (!home->arena || !home->stock || !home->lanes) {
         home_free(home);
         return NULL;
     }
-    for (unsigned i = 0; i < lanes; i++) leat__budget_init(&home->lanes[i], &home->total, lane_bytes, leat__home_wake, home);
+    for (unsigned i = 0; i < origins->lanes; i++) leat__budget_init(&home->lanes[i], &home->total, lane_bytes, leat__home_wake, home);
     return home;
 }
 

@@ -3,13 +3,13 @@
 #define LEAT__HOME_H
 
 #include "pipeline/pipeline.h"
-#include "stages/source.h"
+#include "loader/origins.h"
 
 typedef struct leat__home {
     /* fixed after creation */
     leat__arena *arena;
     leat__stock *stock;
-    leat__listing *listing;     /* names of shards */
+    leat__origins *origins;     /* with the names of shards */
     leat__budget total;         /* of everything in flight: for the statistics */
     leat__budget ragged;
     leat__budget *lanes;
@@ -20,8 +20,8 @@ typedef struct leat__home {
     atomic_size_t references;
 } leat__home;
 
-/* Makes a home with one reference. listing: takes. NULL if memory is short. */
-leat__home *leat__home_new(leat__listing *listing, size_t keep_bytes, unsigned lanes, size_t lane_bytes, size_t ragged_bytes,
+/* Makes a home with one reference. origins: takes. NULL if memory is short. */
+leat__home *leat__home_new(leat__origins *origins, size_t keep_bytes, size_t lane_bytes, size_t ragged_bytes,
                            size_t memory_limit);
 
 void leat__home_share(leat__home *home);

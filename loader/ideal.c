@@ -78,7 +78,8 @@ static bool keep(hoard *h, const leat_sample *from)
     leat__object *object = &h->objects[h->count];
     leat__sample *to = &h->samples[h->count];
     /* the sample's own number stands for (object, index): any key of its random draws is as good as another here */
-    *object = (leat__object){.name = "", .display = "", .number = h->count, .label = leat_sample_class(from), .is_shard = true};
+    *object = (leat__object){.name = "", .display = "", .number = h->count, .label = leat_sample_class(from), .is_shard = true,
+                              .source = leat__reader_source(from)};
     *to = (leat__sample){.text = strdup(leat_sample_key(from)), .index = 0};
     to->key = to->text;
     to->fields = calloc(leat_sample_fields(from) + 1, sizeof *to->fields);
@@ -103,6 +104,9 @@ static leat_code collect(const leat_config *config, uint64_t max_samples, hoard 
 {
     leat_config one_epoch = *config;
     one_epoch.epochs = 1;
+    one_epoch.resume = NULL;
+    one_epoch.world = 1;
+    one_epoch.rank = 0;
     one_epoch.on_error = LEAT_ON_ERROR_SKIP;
     one_epoch.max_errors = LEAT_UNLIMITED;
     uint64_t max_bytes = (config->memory_limit ? config->memory_limit : UINT64_C(1) << 30) / 2;
@@ -203,7 +207,7 @@ static leat_code learn_arrays(leat__schema *schema, const hoard *h, leat_error *
 {
     leat_code code = LEAT_OK;
     for (size_t i = 0; !code && i < schema->count; i++)
-        if (!schema->columns[i].known) code = leat__schema_learn(&schema->columns[i], &h->samples[0], error);
+        if (!schema->columns[i].known) code = leat__schema_learn(schema, i, &h->samples[0], error);
     return code;
 }
 
@@ -212,7 +216,7 @@ static leat_code kitchen_open(kitchen *k, const leat_config *config, const hoard
     *k = (kitchen){0};
     leat_code code = leat__plan_config(config, &k->config, error);
     if (!code && k->config.batch_size < k->config.threads) k->config.batch_size = k->config.threads;
-    if (!code) code = leat__schema_new(&k->config, &k->schema, error);
+    if (!code) code = leat__schema_new(&k->config, k->config.batch_size, &k->schema, error);
     if (!code) code = learn_arrays(k->schema, h, error);
     if (code) return code;
     leat__budget_init(&k->budget, NULL, SIZE_MAX, NULL, NULL);

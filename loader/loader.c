@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "loader/opening.h"
+#include "loader/state.h"
 #include "loader/stream.h"
 #include "pipeline/failure.h"
 #include "stages/collate.h"
@@ -19,6 +20,11 @@ struct leat_loader {
     leat__stream stream;
     leat__schema *schema;
     leat__batches *batches;
+    leat__state_settings settings;  /* that a state belongs to */
+    /* under the lock */
+    pthread_mutex_t lock;
+    uint64_t epoch, step;           /* of the batch that leat_next gives out next */
+    uint64_t end_epoch;             /* there is none from here on; fixed after opening */
     /* atomic */
     _Atomic uint64_t samples, delivered, epochs;
 };
@@ -80,19 +86,28 @@ leat__decode_options leat__decode_options_of(const leat_config *chosen, const le
                                   .map = chosen->map, .map_user = chosen->map_user};
 }
 
+/* Rows before the first batch, of samples that are not counted. */
+static uint64_t rows_before(const leat_config *config)
+{
+    uint64_t rows;
+    return __builtin_mul_overflow(config->step, (uint64_t)config->batch_size, &rows) ? UINT64_MAX : rows;
+}
+
 static leat_code add_stages(leat_loader *loader, leat_error *error)
 {
     leat__stream *stream = &loader->stream;
     const leat__plan *plan = &stream->plan;
     const leat_config *config = &plan->config;
+    bool counted = stream->home->origins->counted; /* then the course says which samples come, and which not */
     leat__rows_options rows = {.flow = &stream->flow, .schema = loader->schema, .batches = loader->batches,
-                               .ragged_budget = &stream->home->ragged, .limit = config->limit,
+                               .ragged_budget = &stream->home->ragged, .limit = counted ? 0 : config->limit,
+                               .first_step = config->step, .skip = counted ? 0 : rows_before(config),
                                .memory_limit = config->memory_limit, .stuck = on_stuck, .user = loader};
     leat__decode_options decode = leat__decode_options_of(config, loader->schema);
     decode.worker_codec_bytes = plan->worker_codec_bytes;
     decode.big_codec_bytes = plan->big_codec_bytes;
     decode.stop = leat__pipeline_stop_flag(stream->pipeline);
-    leat__collate_options collate = {.drop_last = config->drop_last,
+    leat__collate_options collate = {.drop_last = !counted && config->remainder == LEAT_REMAINDER_DROP,
                                      .substitute = config->on_error == LEAT_ON_ERROR_SUBSTITUTE,
                                      .judge = on_failure, .user = loader};
     /* one sample at each worker, one that waits for it, and room for the others to go ahead of a slow one */
@@ -105,6 +120,48 @@ static leat_code add_stages(leat_loader *loader, leat_error *error)
     return code;
 }
 
+/* Sets the position that is begun at: the config's, or that of its state. */
+static leat_code resume(leat_loader *loader, const leat__origins *origins, leat_error *error)
+{
+    leat_config *config = &loader->stream.plan.config;
+    uint64_t begin = config->epoch;
+    loader->end_epoch = config->epochs ? begin + config->epochs : UINT64_MAX;
+    leat__state_describe(&loader->settings, config, origins, loader->stream.plan.shards.window_bytes);
+    if (config->resume) {
+        leat_code code = leat__state_read(config->resume, &loader->settings, &config->epoch, &config->step, error);
+        if (code) return code;
+    }
+    if (config->epoch < begin)
+        return leat__fail(error, LEAT_EINVAL, 0, "resume: the state is in epoch %llu, and the config begins with epoch %llu",
+                          (unsigned long long)config->epoch, (unsigned long long)begin);
+    loader->epoch = config->epoch;
+    loader->step = config->step;
+    if (config->epoch >= loader->end_epoch) { /* behind the last epoch: as behind its last batch */
+        config->epoch = loader->end_epoch - 1;
+        config->step = UINT64_MAX;
+    }
+    if (config->epochs) config->epochs = loader->end_epoch - config->epoch;
+    if (config->step == UINT64_MAX) loader->stream.flow.cut = config->epoch + 1;
+    return LEAT_OK;
+}
+
+/* What depends on the data: the schema, the memory plan, the position. */
+static leat_code plan_loader(leat_loader *loader, leat__origins *origins, leat_error *error)
+{
+    leat__plan *plan = &loader->stream.plan;
+    uint32_t rows = leat__plan_rows(&plan->config);
+    if (!origins->counted && plan->config.remainder == LEAT_REMAINDER_PAD)
+        return leat__fail(error, LEAT_EINVAL, 0, "remainder is pad, but how many samples the shards have is not known: run `leat index` on "
+                          "them once, or drop it");
+    leat_code code = leat__schema_new(&plan->config, rows, &loader->schema, error);
+    if (code) return code;
+    bool known = leat__schema_is_known(loader->schema);
+    size_t bytes = known ? leat__schema_batch_bytes(loader->schema) : 0;
+    if (known && !bytes) return leat__fail(error, LEAT_EINVAL, 0, "a batch of %u rows is too large", rows);
+    code = leat__plan_memory(plan, origins, false, bytes, loader->schema->ragged_count > 0, error);
+    return code ? code : resume(loader, origins, error);
+}
+
 leat_code leat__open_in(const leat_config *config, const leat__env *env, leat_loader **out, leat_error *error)
 {
     leat_error ignored;
@@ -113,20 +170,15 @@ leat_code leat__open_in(const leat_config *config, const leat__env *env, leat_lo
     *out = NULL;
     leat_loader *loader = calloc(1, sizeof *loader);
     if (!loader) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a loader");
+    pthread_mutex_init(&loader->lock, NULL);
     leat__stream *stream = &loader->stream;
-    leat__listing *listing;
-    leat_code code = leat__stream_list(stream, config, &listing, error);
-    if (!code) code = leat__schema_new(&stream->plan.config, &loader->schema, error);
-    if (!code) {
-        bool known = leat__schema_is_known(loader->schema);
-        size_t bytes = known ? leat__schema_batch_bytes(loader->schema) : 0;
-        if (known && !bytes) code = leat__fail(error, LEAT_EINVAL, 0, "a batch of %u rows is too large", config->batch_size);
-        else code = leat__plan_memory(&stream->plan, listing, false, bytes, loader->schema->ragged_count > 0, error);
-    }
+    leat__origins *origins;
+    leat_code code = leat__stream_open(stream, config, &origins, error);
+    if (!code) code = plan_loader(loader, origins, error);
     if (code) {
-        leat__listing_free(listing);
+        leat__origins_free(origins);
     } else {
-        code = leat__stream_build(stream, listing, env, stream->plan.config.prefetch, error);
+        code = leat__stream_build(stream, origins, env, stream->plan.config.prefetch, error);
         if (!code) code = make_batches(loader, error);
         if (!code) code = add_stages(loader, error);
     }
@@ -144,6 +196,39 @@ leat_code leat_open(const leat_config *config, leat_loader **loader, leat_error 
     return leat__open_in(config, NULL, loader, error);
 }
 
+/* Notes what comes next; never back, as several threads may take batches. */
+static void set_position(leat_loader *loader, uint64_t epoch, uint64_t step)
+{
+    pthread_mutex_lock(&loader->lock);
+    if (epoch > loader->epoch || (epoch == loader->epoch && step > loader->step)) {
+        loader->epoch = epoch;
+        loader->step = step;
+    }
+    pthread_mutex_unlock(&loader->lock);
+}
+
+static void end_epoch(leat_loader *loader)
+{
+    atomic_fetch_add(&loader->epochs, 1);
+    pthread_mutex_lock(&loader->lock);
+    if (loader->epoch < loader->end_epoch) { /* LEAT_END is said again and again after the last */
+        loader->epoch++;
+        loader->step = 0;
+    }
+    pthread_mutex_unlock(&loader->lock);
+}
+
+static void count_rows(leat_loader *loader, const leat_batch *batch)
+{
+    size_t good = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->rows[i].state == LEAT__ROW_SUBSTITUTED) continue;
+        good++;
+        atomic_fetch_add_explicit(&loader->stream.flow.delivered[batch->rows[i].source], 1, memory_order_relaxed);
+    }
+    atomic_fetch_add(&loader->samples, good);
+}
+
 static leat_code next_batch(leat_loader *loader, uint64_t timeout_ns, leat_batch **out, leat_error *error)
 {
     *out = NULL;
@@ -151,12 +236,11 @@ static leat_code next_batch(leat_loader *loader, uint64_t timeout_ns, leat_batch
     if (code) return code;
     leat__item *item;
     code = leat__outlet_take(loader->stream.outlet, timeout_ns, &item, error);
-    if (code == LEAT_END) atomic_fetch_add(&loader->epochs, 1);
+    if (code == LEAT_END) end_epoch(loader);
     if (code) return code;
     leat_batch *batch = (leat_batch *)item;
-    size_t substituted = 0;
-    for (size_t i = 0; i < batch->count; i++) substituted += batch->rows[i].state == LEAT__ROW_SUBSTITUTED;
-    atomic_fetch_add(&loader->samples, batch->count - substituted);
+    set_position(loader, batch->epoch, batch->step + 1);
+    count_rows(loader, batch);
     atomic_fetch_add(&loader->delivered, 1);
     leat__batch_deliver(batch);
     *out = batch;
@@ -176,6 +260,20 @@ leat_code leat_next_timeout(leat_loader *loader, uint32_t timeout_ms, leat_batch
 leat_code leat_try_next(leat_loader *loader, leat_batch **batch, leat_error *error)
 {
     return next_batch(loader, 0, batch, error);
+}
+
+leat_code leat_save(leat_loader *loader, char *state, size_t capacity, leat_error *error)
+{
+    leat_error ignored;
+    if (!error) error = &ignored;
+    leat__error_clear(error);
+    leat_code code = leat__stream_check_process(&loader->stream, error);
+    if (code) return code;
+    pthread_mutex_lock(&loader->lock);
+    uint64_t epoch = loader->epoch, step = loader->step;
+    pthread_mutex_unlock(&loader->lock);
+    return leat__state_write(&loader->settings, epoch, step, loader->stream.plan.config.world,
+                             atomic_load(&loader->stream.flow.windows_cut), state, capacity, error);
 }
 
 int leat_fd(const leat_loader *loader)
@@ -219,5 +317,6 @@ void leat_close(leat_loader *loader)
     if (loader->batches) leat__batches_release(loader->batches);
     else leat__schema_free(loader->schema);
     leat__home_release(home);
+    pthread_mutex_destroy(&loader->lock);
     free(loader);
 }

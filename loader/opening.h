@@ -3,6 +3,7 @@
 #define LEAT__OPENING_H
 
 #include <leat/loader.h>
+#include <leat/reader.h>
 
 #include "pipeline/env.h"
 #include "stages/decode.h"
@@ -12,5 +13,8 @@ leat_code leat__open_in(const leat_config *config, const leat__env *env, leat_lo
 
 /* The decoder's options that a config with all choices made means. schema: borrows, as long as the options are used. */
 leat__decode_options leat__decode_options_of(const leat_config *chosen, const leat__schema *schema);
+
+/* Which of several sources a reader's sample is from. */
+uint32_t leat__reader_source(const leat_sample *sample);
 
 #endif

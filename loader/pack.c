@@ -1,7 +1,7 @@
 /* pack.c - leat_pack: class folders, lists or shards into WebDataset shards.
  *
  * What:    checks the settings, lists the source, looks that nothing would be overwritten, then packs one of two ways
- *          (packfiles.c, packstream.c) and writes classes.txt: the class names, one a line, line n for class n.
+ *          (packfiles.c, packstream.c) and writes classes.txt: the class names, one a line, line n for class n; and the index.
  * Why so:  everything that can be refused is refused before the first byte is written.
  * Threads: the caller's, and those of packfiles.c or the reader.
  * Not here: the archive's format (tarwriter.c), files (shardfile.c). */
@@ -97,12 +97,13 @@ static leat_code make_folders(const char *to, leat_error *error)
     return code;
 }
 
-static leat_code open_folder(leat__pack_job *job, leat_error *error)
+leat_code leat__pack_open_folder(const char *to, int *directory, leat_error *error)
 {
-    leat_code code = make_folders(job->config.to, error);
+    *directory = -1;
+    leat_code code = make_folders(to, error);
     if (code) return code;
-    job->directory = open(job->config.to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return job->directory < 0 ? fail_folder(job->config.to, errno, "opening folder", error) : LEAT_OK;
+    *directory = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *directory < 0 ? fail_folder(to, errno, "opening folder", error) : LEAT_OK;
 }
 
 /* A class name is a line of classes.txt. */
@@ -227,12 +228,13 @@ static leat_code pack(leat__pack_job *job, leat_error *error)
         return leat__fail(error, LEAT_EUNSUPPORTED, 0, "\"@-\" can list files on local disk only here: write the list "
                           "of shards or URLs to a file and give \"@FILE\"");
     leat_code code = check_classes(job->listing, error);
-    if (!code) code = open_folder(job, error);
+    if (!code) code = leat__pack_open_folder(job->config.to, &job->directory, error);
     if (!code) code = look_for_shards(job, error);
     if (!code) code = check_not_source(job, error);
     if (!code && !classes_there) code = look_for_classes(job, &classes_there, error);
     if (!code) code = files ? leat__pack_files(job, error) : leat__pack_stream(job, error);
     if (!code && !classes_there) code = write_classes(job, error);
+    if (!code) code = leat__pack_write_index(job, error);
     leat__pack_progress(job);
     return code;
 }
@@ -265,6 +267,7 @@ leat_code leat_pack(const leat_pack_config *config, leat_pack_result *result, le
         pthread_mutex_destroy(&job.lock);
         fill_result(&job, result);
     }
+    leat__index_list_end(&job.index);
     if (job.directory >= 0) close(job.directory);
     leat__listing_free(listing);
     return code;

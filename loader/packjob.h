@@ -11,6 +11,7 @@
 
 #include "loader/shardfile.h"
 #include "loader/tarwriter.h"
+#include "stages/indexlist.h"
 #include "stages/source.h"
 
 typedef struct leat__pack_job {
@@ -23,6 +24,7 @@ typedef struct leat__pack_job {
     pthread_mutex_t lock;
     uint64_t errors, first_position;
     leat_error first_error;         /* the one with the lowest position */
+    leat__index_list index;         /* of the shards that are finished */
     /* atomic */
     atomic_bool cancelled;          /* a part has failed, or stop was seen: all end */
     atomic_uint_fast64_t samples, unpacked_bytes, stored_bytes, shards;
@@ -48,6 +50,18 @@ void leat__pack_name(const leat__pack_job *job, uint64_t number, char name[LEAT_
 
 /* True if name could be that of a shard of this run's prefix, of either ending. */
 bool leat__pack_is_name(const leat__pack_job *job, const char *name);
+
+/* Makes a folder and those above it, and opens it. *directory: its descriptor, gives. */
+leat_code leat__pack_open_folder(const char *to, int *directory, leat_error *error);
+
+/* Notes a finished shard for the index: its samples, and their places in tar's blocks (samples + 1 of them; takes, also on failure).
+ * Thread: any. */
+leat_code leat__pack_note_shard(leat__pack_job *job, const char *name, uint64_t bytes, uint64_t samples, uint32_t *places,
+                                leat_error *error);
+
+/* Writes leat.index for all shards of the folder, if they are known: the ones noted, and others that an index there has. Thread:
+ * leat_pack's caller, at the end. */
+leat_code leat__pack_write_index(leat__pack_job *job, leat_error *error);
 
 /* Calls the caller's progress function. Thread: leat_pack's caller. */
 void leat__pack_progress(leat__pack_job *job);

@@ -35,6 +35,7 @@ void leat__shard_writer_end(leat__shard_writer *writer)
 {
     leat__shard_file_free(writer->file);
     free(writer->name);
+    leat__place_list_end(&writer->places);
     *writer = (leat__shard_writer){0};
 }
 
@@ -142,6 +143,7 @@ static leat_code write_samples(leat__shard_writer *writer, size_t shard, bool *a
     assert(shard < plan->shards && leat__shard_file_position(writer->file) == 0);
     leat__tar_writer_begin(&writer->tar, leat__shard_file_write, writer->file);
     report(writer, 0, 0);
+    leat__place_list_clear(&writer->places);
     for (size_t i = plan->shard_begins[shard]; i < plan->shard_begins[shard + 1]; i++) {
         leat__pack_sample *sample = &plan->samples[i];
         if (sample->fields == 0) continue;
@@ -157,10 +159,12 @@ static leat_code write_samples(leat__shard_writer *writer, size_t shard, bool *a
             if (*again) return LEAT_OK;
             if (!code) continue;
         }
+        if (!code) code = leat__place_list_add(&writer->places, before, error);
         if (code) return code;
         report(writer, writer->samples + 1, leat__shard_file_position(writer->file));
     }
-    return leat__tar_writer_end(&writer->tar, error);
+    leat_code code = leat__place_list_add(&writer->places, leat__shard_file_position(writer->file), error);
+    return code ? code : leat__tar_writer_end(&writer->tar, error);
 }
 
 leat_code leat__shard_writer_run(leat__shard_writer *writer, size_t shard, leat_error *error)
@@ -176,8 +180,9 @@ leat_code leat__shard_writer_run(leat__shard_writer *writer, size_t shard, leat_
         code = leat__shard_file_begin(writer->file, job->directory, job->config.to, name, job->config.overwrite, error);
         if (!code) code = write_samples(writer, shard, &again, error);
     }
-    uint64_t stored = 0;
+    uint64_t stored = 0, places = writer->places.count;
     if (!code) code = leat__shard_file_commit(writer->file, &stored, error);
+    if (!code) code = leat__pack_note_shard(job, name, stored, places - 1, leat__place_list_take(&writer->places), error);
     leat__shard_file_abandon(writer->file);
     if (code) {
         report(writer, 0, 0);

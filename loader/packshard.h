@@ -14,6 +14,7 @@ typedef struct leat__shard_writer {
     /* of the shard being written */
     leat__tar_writer tar;
     uint64_t samples, bytes; /* so far; the job's progress has them too */
+    leat__place_list places; /* of the samples so far */
     bool foreign;            /* the failure is the input's, not the output's */
 } leat__shard_writer;
 

@@ -30,6 +30,7 @@ typedef struct stream {
     char *name;         /* of an entry */
     size_t name_capacity;
     char *before;       /* key of the sample before */
+    leat__place_list places; /* of the shard's samples */
 } stream;
 
 static leat_code fail_memory(leat_error *error)
@@ -88,8 +89,13 @@ static leat_code end_shard(stream *s, leat_error *error)
     uint64_t stored = 0;
     if (s->in_shard == 0) return LEAT_OK;
     assert(s->in_shard == leat__shard_file_position(s->file) + LEAT__TAR_END_BYTES);
-    leat_code code = leat__tar_writer_end(&s->tar, error);
+    char name[LEAT__SHARD_NAME];
+    uint64_t samples = s->places.count;
+    leat_code code = leat__place_list_add(&s->places, leat__shard_file_position(s->file), error);
+    if (!code) code = leat__tar_writer_end(&s->tar, error);
     if (!code) code = leat__shard_file_commit(s->file, &stored, error);
+    leat__pack_name(s->job, s->shard, name);
+    if (!code) code = leat__pack_note_shard(s->job, name, stored, samples, leat__place_list_take(&s->places), error);
     if (code) return code;
     atomic_fetch_add(&s->job->stored_bytes, stored);
     atomic_fetch_add(&s->job->shards, 1);
@@ -130,6 +136,7 @@ static leat_code write_sample(stream *s, const leat_sample *sample, leat_error *
     char text[24];
     leat_code code = weigh(s, sample, &bytes, error);
     if (!code) code = make_room(s, bytes, error);
+    if (!code) code = leat__place_list_add(&s->places, leat__shard_file_position(s->file), error);
     for (size_t i = 0; !code && i < leat_sample_fields(sample); i++) {
         size_t size;
         const void *data = leat_sample_bytes(sample, i, &size);
@@ -205,12 +212,15 @@ static leat_code open_reader(stream *s, leat_error *error)
     const leat_pack_config *wanted = &s->job->config;
     leat_config config = LEAT_CONFIG_INIT;
     config.source = wanted->source;
+    config.world = 1; /* whatever launcher this runs under */
     config.order = wanted->shuffle ? LEAT_ORDER_SHUFFLED : LEAT_ORDER_SEQUENTIAL;
     config.seed = wanted->seed;
     config.epochs = 1;
     config.on_error = wanted->max_errors == 0 ? LEAT_ON_ERROR_STOP : LEAT_ON_ERROR_SKIP;
     config.max_errors = wanted->max_errors;
     config.threads = wanted->threads;
+    config.world = 1;
+    config.index = "none"; /* it is read once and in order, and may not match */
     return leat_reader_open(&config, &s->reader, error);
 }
 
@@ -229,5 +239,6 @@ leat_code leat__pack_stream(leat__pack_job *job, leat_error *error)
     leat__shard_file_free(s.file); /* an unfinished shard goes with it */
     free(s.name);
     free(s.before);
+    leat__place_list_end(&s.places);
     return code;
 }

@@ -25,6 +25,9 @@
  * least, with the packed eighth and the most batches set aside (T), so that they depend on M, lanes, fields and batch, but not on
  * prefetch, compression or who reads: c = T / 160 (but MIN_CHUNK at least), V = 2/5 (T - 21 c). The rest of S is Y's.
  *
+ * A lane whose shards' places an index knows reads extents, each into one buffer (1/4 more than its size at most), a group of them at
+ * a time that leaves before the next one comes: V is what a group may take, and no window is cut, whatever its size.
+ *
  * Loose files have no window: a file is read in chunks (Y) and put together (5/4 Y), beside one in hand, an inbox of 2 and one
  * that is gathered, and the one that is asked for; files that wait for their turn leave by themselves: S = 7/2 Y + 5 c. */
 #include "loader/plan.h"
@@ -45,6 +48,7 @@ enum {
     MAX_CHUNK = 256 << 10,    /* large enough that a hand-over costs nothing, small enough to stay in a core's cache */
     MAX_PREFETCH = 16,
     MAX_BATCHES = MAX_PREFETCH + 2,
+    MOST_LANES = 256,         /* of a source */
     LOOSE_LANE = 16 << 20,    /* of memory for each lane of loose files: several photographs of 4 MB */
     MAX_LOOSE_LOCAL = 8,      /* files being read at a time from a disk, per I/O thread two */
 };
@@ -83,8 +87,27 @@ static leat_code check_enums(const leat_config *config, leat_error *error)
 {
     if ((unsigned)config->order > LEAT_ORDER_SEQUENTIAL)
         return leat__fail(error, LEAT_EINVAL, 0, "order is %d: none of LEAT_ORDER_*", (int)config->order);
+    if ((unsigned)config->remainder > LEAT_REMAINDER_PAD)
+        return leat__fail(error, LEAT_EINVAL, 0, "remainder is %d: none of LEAT_REMAINDER_*", (int)config->remainder);
     if ((unsigned)config->on_error > LEAT_ON_ERROR_SUBSTITUTE)
         return leat__fail(error, LEAT_EINVAL, 0, "on_error is %d: none of LEAT_ON_ERROR_*", (int)config->on_error);
+    return LEAT_OK;
+}
+
+static leat_code check_sources(const leat_config *config, leat_error *error)
+{
+    bool one = config->source && config->source[0];
+    if (config->source_count > LEAT_MAX_SOURCES)
+        return leat__fail(error, LEAT_EINVAL, 0, "source_count is %zu: at most %d can be mixed", config->source_count, LEAT_MAX_SOURCES);
+    if ((config->sources != NULL) != (config->source_count > 0))
+        return leat__fail(error, LEAT_EINVAL, 0, "sources and source_count go together: %s is zero",
+                          config->sources ? "source_count" : "sources");
+    if (one && config->sources)
+        return leat__fail(error, LEAT_EINVAL, 0, "source and sources are both set: give one source, or several in sources");
+    if (!one && !config->sources) return leat__fail(error, LEAT_EINVAL, 0, "source is not set: give a folder, file, URL or @list");
+    for (size_t i = 0; i < config->source_count; i++)
+        if (!config->sources[i].source || !config->sources[i].source[0])
+            return leat__fail(error, LEAT_EINVAL, 0, "sources[%zu].source is not set: give a folder, file, URL or @list", i);
     return LEAT_OK;
 }
 
@@ -108,8 +131,8 @@ leat_code leat__plan_config(const leat_config *config, leat_config *chosen, leat
     *chosen = *config;
     leat_config *c = chosen;
     leat_code code = LEAT_OK;
-    if (!c->source || !c->source[0]) return leat__fail(error, LEAT_EINVAL, 0, "source is not set: give a folder, file, URL or @list");
-    code = check_enums(c, error);
+    code = check_sources(c, error);
+    if (!code) code = check_enums(c, error);
     if (!code) code = check_headers(c, error);
     if (!code) code = leat__image_defaults(&c->image, error);
     if (!code) code = choose(&c->batch_size, 256, 1, 65536, "batch_size", error);
@@ -154,24 +177,35 @@ static bool name_says_packed(const leat__object *object)
     return false;
 }
 
-static void look_at_listing(leat__plan *plan, const leat__listing *listing)
+static void look_for_packed(leat__plan *plan, const leat__origins *origins)
 {
-    plan->urls = listing->objects[0].is_url;
-    for (size_t i = 0; !plan->packed && i < listing->count; i++) plan->packed = name_says_packed(&listing->objects[i]);
+    for (size_t i = 0; i < origins->count; i++) {
+        const leat__listing *listing = origins->all[i].listing;
+        for (size_t k = 0; !plan->packed && k < listing->count; k++) plan->packed = name_says_packed(&listing->objects[k]);
+    }
 }
 
 /* Lanes are part of the order of shards; for loose files, whose order is one permutation, only of the speed. */
-static void choose_lanes(leat__plan *plan, const leat__listing *listing, uint64_t rest)
+static void choose_lanes(leat__plan *plan, leat__origins *origins, uint64_t rest)
 {
     leat_config *c = &plan->config;
-    if (!listing->shards) {
-        uint32_t wanted = plan->urls ? c->connections : 2 * c->io_threads < MAX_LOOSE_LOCAL ? 2 * c->io_threads : MAX_LOOSE_LOCAL;
-        uint64_t room = rest / LOOSE_LANE;
-        c->lanes = room < 2 ? 2 : room < wanted ? (uint32_t)room : wanted;
-        c->shuffle_window = 1;
+    bool shards = leat__origins_have_shards(origins);
+    if (!shards || c->order == LEAT_ORDER_SEQUENTIAL) c->shuffle_window = 1;
+    origins->lanes = 0;
+    for (size_t i = 0; i < origins->count; i++) {
+        leat__origin *origin = &origins->all[i];
+        origin->lanes = c->lanes;
+        if (!origin->listing->shards) {
+            bool urls = origin->listing->objects[0].is_url;
+            uint32_t wanted = urls ? c->connections : 2 * c->io_threads < MAX_LOOSE_LOCAL ? 2 * c->io_threads : MAX_LOOSE_LOCAL;
+            uint64_t room = rest / LOOSE_LANE / origins->count;
+            origin->lanes = room < 2 ? 2 : room < wanted ? (uint32_t)room : wanted;
+            if (origin->lanes > MOST_LANES) origin->lanes = MOST_LANES;
+        }
+        if (origin->lanes > origin->listing->count) origin->lanes = (uint32_t)origin->listing->count;
+        origins->lanes += origin->lanes;
     }
-    if (c->order == LEAT_ORDER_SEQUENTIAL) c->shuffle_window = 1;
-    if (c->lanes > listing->count) c->lanes = (uint32_t)listing->count;
+    c->lanes = origins->all[0].lanes;
 }
 
 static size_t clamp(uint64_t value, size_t low, size_t high)
@@ -180,42 +214,42 @@ static size_t clamp(uint64_t value, size_t low, size_t high)
 }
 
 /* What a lane's share is at least, whatever prefetch, compression and the kind of reader are (see the head). */
-static uint64_t least_share(const leat__plan *plan, size_t batch_bytes)
+static uint64_t least_share(const leat__plan *plan, uint32_t lanes, size_t batch_bytes)
 {
     uint64_t limit = plan->config.memory_limit, batches = limit / 2;
     if (batch_bytes && batch_bytes <= limit / 2 / MAX_BATCHES) batches = MAX_BATCHES * (uint64_t)batch_bytes;
     if (batch_bytes > limit / 2) batches = batch_bytes;
     uint64_t used = limit / 8 + limit / 32 + limit / 8 + plan->ragged_bytes + batches;
-    uint64_t share = used < limit ? (limit - used) / plan->config.lanes : 0;
+    uint64_t share = used < limit ? (limit - used) / lanes : 0;
     return share < MIN_SHARE ? MIN_SHARE : share;
 }
 
-static void share_shards(leat__plan *plan, uint64_t share, uint64_t least)
+static void share_shards(leat__lane_plan *lane, uint64_t share, uint64_t least)
 {
     assert(least <= share);
-    plan->chunk_bytes = clamp(least / 160 / MIN_CHUNK * MIN_CHUNK, MIN_CHUNK, MAX_CHUNK);
-    plan->burst_bytes = LEAT__LANE_BURST * plan->chunk_bytes;
-    uint64_t chunks = (15 + 2 * (LEAT__LANE_BURST - 1)) * (uint64_t)plan->chunk_bytes;
-    plan->window_bytes = (size_t)((least - chunks) * 2 / 5);
-    plan->sample_bytes = (size_t)((share - chunks - plan->window_bytes) * 2 / 7);
+    lane->chunk_bytes = clamp(least / 160 / MIN_CHUNK * MIN_CHUNK, MIN_CHUNK, MAX_CHUNK);
+    lane->burst_bytes = LEAT__LANE_BURST * lane->chunk_bytes;
+    uint64_t chunks = (15 + 2 * (LEAT__LANE_BURST - 1)) * (uint64_t)lane->chunk_bytes;
+    lane->window_bytes = (size_t)((least - chunks) * 2 / 5);
+    lane->sample_bytes = (size_t)((share - chunks - lane->window_bytes) * 2 / 7);
+    lane->queue_bytes = lane->chunk_bytes;
 }
 
-static void share_loose(leat__plan *plan, uint64_t share)
+static void share_loose(leat__lane_plan *lane, uint64_t share)
 {
-    plan->chunk_bytes = clamp(share / 32 / MIN_CHUNK * MIN_CHUNK, MIN_CHUNK, MAX_CHUNK / 2);
-    plan->burst_bytes = plan->chunk_bytes;
-    plan->sample_bytes = (size_t)((share - 5 * (uint64_t)plan->chunk_bytes) * 2 / 7);
+    lane->chunk_bytes = clamp(share / 32 / MIN_CHUNK * MIN_CHUNK, MIN_CHUNK, MAX_CHUNK / 2);
+    lane->burst_bytes = lane->queue_bytes = lane->chunk_bytes;
+    lane->sample_bytes = (size_t)((share - 5 * (uint64_t)lane->chunk_bytes) * 2 / 7);
 }
 
 static void share_lanes(leat__plan *plan, bool shards, uint64_t share, uint64_t least)
 {
-    if (shards) share_shards(plan, share, least);
-    else share_loose(plan, share);
-    plan->queue_bytes = plan->chunk_bytes;
-    plan->lane_bytes = (size_t)(share - plan->sample_bytes / 4 * 5);
-    if (plan->config.max_sample_bytes && plan->config.max_sample_bytes < plan->sample_bytes)
-        plan->sample_bytes = (size_t)plan->config.max_sample_bytes;
-    plan->config.max_sample_bytes = plan->sample_bytes;
+    share_loose(&plan->loose, share);
+    if (shards) share_shards(&plan->shards, share, least);
+    size_t most = shards ? plan->shards.sample_bytes : plan->loose.sample_bytes;
+    plan->lane_bytes = (size_t)(share - most / 4 * 5);
+    if (plan->config.max_sample_bytes && plan->config.max_sample_bytes < most) most = (size_t)plan->config.max_sample_bytes;
+    plan->config.max_sample_bytes = plan->shards.sample_bytes = plan->loose.sample_bytes = most;
 }
 
 /* The largest zstd window for which every lane's fits into `bytes`. */
@@ -226,13 +260,17 @@ static unsigned choose_window_log(uint64_t bytes, uint32_t lanes)
     return log;
 }
 
-leat_code leat__plan_memory(leat__plan *plan, const leat__listing *listing, bool reader, size_t batch_bytes, bool has_ragged,
+uint32_t leat__plan_rows(const leat_config *config)
+{
+    return config->batch_size / config->world + (config->rank < config->batch_size % config->world);
+}
+
+leat_code leat__plan_memory(leat__plan *plan, leat__origins *origins, bool reader, size_t batch_bytes, bool has_ragged,
                             leat_error *error)
 {
-    assert(listing->count > 0);
     leat_config *c = &plan->config;
     uint64_t limit = c->memory_limit, used = limit / 32;
-    look_at_listing(plan, listing);
+    look_for_packed(plan, origins);
     plan->keep_bytes = (size_t)(limit / 32);
     plan->big_codec_bytes = (size_t)(limit / 16);
     plan->worker_codec_bytes = (size_t)(limit / 16 / c->threads);
@@ -245,14 +283,14 @@ leat_code leat__plan_memory(leat__plan *plan, const leat__listing *listing, bool
         used += batch_bytes ? plan->batches * (uint64_t)batch_bytes : limit / 2;
     }
     uint64_t rest = used < limit ? limit - used : 0;
-    choose_lanes(plan, listing, rest);
-    plan->window_log = choose_window_log(limit / 8, c->lanes);
-    uint64_t share = rest / c->lanes;
+    choose_lanes(plan, origins, rest);
+    plan->window_log = choose_window_log(limit / 8, origins->lanes);
+    uint64_t share = rest / origins->lanes;
     if (share < MIN_SHARE)
         return leat__fail(error, LEAT_EINVAL, 0,
                           "memory_limit of %.1f MB is too small: a batch of %u rows takes %.1f MB, and each of %u lanes needs 0.5 "
                           "MB of the %.1f MB that are left; lower batch_size or lanes, or raise memory_limit",
-                          (double)limit / 1e6, c->batch_size, (double)batch_bytes / 1e6, c->lanes, (double)rest / 1e6);
-    share_lanes(plan, listing->shards, share, least_share(plan, batch_bytes));
+                          (double)limit / 1e6, leat__plan_rows(c), (double)batch_bytes / 1e6, origins->lanes, (double)rest / 1e6);
+    share_lanes(plan, leat__origins_have_shards(origins), share, least_share(plan, origins->lanes, batch_bytes));
     return LEAT_OK;
 }

@@ -4,19 +4,24 @@
 
 #include <leat/config.h>
 
-#include "stages/source.h"
+#include "loader/origins.h"
 
-typedef struct leat__plan {
-    leat_config config;         /* no zero left that means "choose for me" */
-    bool urls;                  /* the source is on the network */
-    bool packed;                /* a name says zstd or gzip: decompressors will be needed */
-    /* bytes; the sum of what may be in flight is at most config.memory_limit (see plan.c) */
-    size_t lane_bytes;          /* of each lane's budget */
+/* Bytes of a lane, of shards or of loose files. */
+typedef struct leat__lane_plan {
     size_t chunk_bytes;         /* buffers for bytes on the way */
     size_t burst_bytes;         /* what a local read brings at once */
     size_t queue_bytes;         /* bound of the queues in a lane */
-    size_t window_bytes;        /* of a shuffle window, as shuffle.c weighs it */
+    size_t window_bytes;        /* of a shuffle window, as weight.c weighs it; loose files: 0 */
     size_t sample_bytes;        /* the largest sample */
+} leat__lane_plan;
+
+typedef struct leat__plan {
+    leat_config config;         /* no zero left that means "choose for me" */
+    char launcher[24];          /* whence rank and world come */
+    bool packed;                /* a name says zstd or gzip: decompressors will be needed */
+    /* bytes; the sum of what may be in flight is at most config.memory_limit (see plan.c) */
+    size_t lane_bytes;          /* of each lane's budget */
+    leat__lane_plan shards, loose;
     size_t ragged_bytes;        /* of bytes columns */
     size_t worker_codec_bytes, big_codec_bytes;
     size_t keep_bytes;          /* unused buffers kept */
@@ -24,13 +29,17 @@ typedef struct leat__plan {
     size_t batches;             /* that exist */
 } leat__plan;
 
-/* Makes every choice of `config` that does not depend on the data. LEAT_EINVAL names the setting, its value and what would be
- * right. */
+/* Makes every choice of `config` that does not depend on the data, but for rank and world. LEAT_EINVAL names the setting, its value and
+ * what would be right. */
 leat_code leat__plan_config(const leat_config *config, leat_config *chosen, leat_error *error);
 
-/* Completes the plan. plan->config: from leat__plan_config. batch_bytes: of one batch; 0: no batches (a reader), or not known
- * before the first sample. has_ragged: there are bytes columns. LEAT_EINVAL if memory_limit is too small, with the figures. */
-leat_code leat__plan_memory(leat__plan *plan, const leat__listing *listing, bool reader, size_t batch_bytes, bool has_ragged,
+/* Rows of this rank's batches. config: with its choices made. */
+uint32_t leat__plan_rows(const leat_config *config);
+
+/* Completes the plan, and chooses each source's lanes. plan->config: from leat__plan_config. batch_bytes: of one batch; 0: no batches (a
+ * reader), or not known before the first sample. has_ragged: there are bytes columns. LEAT_EINVAL if memory_limit is too small, with
+ * the figures. */
+leat_code leat__plan_memory(leat__plan *plan, leat__origins *origins, bool reader, size_t batch_bytes, bool has_ragged,
                             leat_error *error);
 
 #endif

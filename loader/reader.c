@@ -3,17 +3,20 @@
 
 #include <stdlib.h>
 
+#include "loader/opening.h"
 #include "loader/stream.h"
 #include "pipeline/failure.h"
 
 struct leat_reader {
     leat__stream stream;
     uint64_t taken; /* samples of this epoch; the loop thread's */
+    uint64_t skip;  /* and those before the first one that is given out */
 };
 
 struct leat_sample {
     leat__sample *sample;
     leat__home *home;   /* shared: the sample may outlive the reader */
+    uint64_t step, row;
 };
 
 enum { READY = 64 };    /* samples that wait for the consumer */
@@ -23,19 +26,24 @@ enum { READY = 64 };    /* samples that wait for the consumer */
 static leat__step sift(leat__op *op)
 {
     leat_reader *reader = leat__stage_state(op->stage);
-    const leat__sample *sample = (const leat__sample *)op->input;
+    leat__sample *sample = (leat__sample *)op->input;
+    bool counted = reader->stream.home->origins->counted; /* then the course says which samples come */
     if (leat__flow_is_cut(&reader->stream.flow, sample->epoch)) return LEAT__DONE;
-    if (!sample->lost_object && ++reader->taken == reader->stream.plan.config.limit)
-        atomic_store(&reader->stream.flow.cut, sample->epoch + 1);
-    if (sample->failed)
+    if (!counted && !sample->lost_object) {
+        sample->place = reader->taken++;
+        if (reader->taken == reader->stream.plan.config.limit) atomic_store(&reader->stream.flow.cut, sample->epoch + 1);
+        if (sample->place < reader->skip) return LEAT__DONE;
+    }
+    if (sample->failed && !sample->repeats)
         return leat__failures_judge(&reader->stream.failures, sample, &op->error) ? LEAT__FAILED : LEAT__DONE;
-    if (sample->lost_object) return LEAT__DONE;
+    if (sample->lost_object || sample->failed) return LEAT__DONE;
     return leat__emit_input(op);
 }
 
 static leat__step sift_flush(leat__op *op)
 {
-    ((leat_reader *)leat__stage_state(op->stage))->taken = 0;
+    leat_reader *reader = leat__stage_state(op->stage);
+    reader->taken = reader->skip = 0;
     return LEAT__DONE;
 }
 
@@ -49,11 +57,13 @@ leat_code leat_reader_open(const leat_config *config, leat_reader **out, leat_er
     *out = NULL;
     leat_reader *reader = calloc(1, sizeof *reader);
     if (!reader) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a reader");
-    leat__listing *listing;
-    leat_code code = leat__stream_list(&reader->stream, config, &listing, error);
-    if (!code) code = leat__plan_memory(&reader->stream.plan, listing, true, 0, false, error);
-    if (code) leat__listing_free(listing);
-    else code = leat__stream_build(&reader->stream, listing, NULL, READY, error);
+    leat__origins *origins;
+    leat_code code = leat__stream_open(&reader->stream, config, &origins, error);
+    if (!code) code = leat__plan_memory(&reader->stream.plan, origins, true, 0, false, error);
+    const leat_config *chosen = &reader->stream.plan.config;
+    if (__builtin_mul_overflow(chosen->step, (uint64_t)chosen->batch_size, &reader->skip)) reader->skip = UINT64_MAX;
+    if (code) leat__origins_free(origins);
+    else code = leat__stream_build(&reader->stream, origins, NULL, READY, error);
     if (!code) code = leat__stream_add(&reader->stream, &sift_type, reader, 1, 2, SIZE_MAX, error);
     if (code) {
         leat_reader_close(reader);
@@ -77,7 +87,10 @@ static leat_code next_sample(leat_reader *reader, uint64_t timeout_ns, leat_samp
         free(sample);
         return code;
     }
-    *sample = (leat_sample){.sample = (leat__sample *)item, .home = reader->stream.home};
+    const leat_config *config = &reader->stream.plan.config;
+    const leat__sample *inner = (leat__sample *)item;
+    *sample = (leat_sample){.sample = (leat__sample *)item, .home = reader->stream.home, .step = inner->place / config->batch_size,
+                            .row = inner->place % config->batch_size / config->world};
     leat__home_share(sample->home);
     *out = sample;
     return LEAT_OK;
@@ -101,12 +114,12 @@ uint64_t leat_reader_errors(leat_reader *reader, leat_error *errors, size_t capa
 
 size_t leat_reader_classes(const leat_reader *reader)
 {
-    return reader->stream.home->listing->class_count;
+    return reader->stream.home->origins->all[0].listing->class_count;
 }
 
 const char *leat_reader_class(const leat_reader *reader, size_t i)
 {
-    const leat__listing *listing = reader->stream.home->listing;
+    const leat__listing *listing = reader->stream.home->origins->all[0].listing;
     return i < listing->class_count ? listing->classes[i] : NULL;
 }
 
@@ -135,6 +148,26 @@ uint64_t leat_sample_index(const leat_sample *sample)
 uint64_t leat_sample_offset(const leat_sample *sample)
 {
     return sample->sample->offset;
+}
+
+uint64_t leat_sample_epoch(const leat_sample *sample)
+{
+    return sample->sample->epoch;
+}
+
+uint64_t leat_sample_step(const leat_sample *sample)
+{
+    return sample->step;
+}
+
+uint64_t leat_sample_row(const leat_sample *sample)
+{
+    return sample->row;
+}
+
+uint32_t leat__reader_source(const leat_sample *sample)
+{
+    return sample->sample->object->source;
 }
 
 int64_t leat_sample_class(const leat_sample *sample)

@@ -1,8 +1,6 @@
 /* stream.c - from a source to one stream of samples.
  *
- * What:    builds the lanes' stages and their merge from a plan; owns the pipeline and the HTTP client.
- * Why so:  a chain of stages a lane, each with its own state and bounds, rather than one stage that knows of lanes: a stage then
- *          reads one stream of bytes, and what one lane holds can never keep another one from going on.
+ * What:    opens the sources, the pipeline and the HTTP client; the lanes and their merge are built by lanes.c.
  * Threads: built and closed by the opener's thread; the stages say where they run. */
 #include "loader/stream.h"
 
@@ -12,88 +10,31 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "loader/download.h"
+#include "loader/lanes.h"
+#include "loader/launch.h"
+#include "loader/ownconfig.h"
 #include "pipeline/failure.h"
-#include "stages/deal.h"
-#include "stages/expand.h"
-#include "stages/file.h"
-#include "stages/merge.h"
-#include "stages/shuffle.h"
-#include "stages/unpack.h"
-#include "stages/web.h"
-
-enum {
-    CHUNKS = 64,        /* items of a queue of chunks: its bytes are the bound that counts */
-    SAMPLES = 256,      /* and of small samples */
-    LOOSE_READY = 2,    /* loose files of a lane that wait for their turn */
-};
-
-/* ---- copies of what the config points to ---- */
-
-static bool copy_headers(leat_config *config)
-{
-    size_t count = config->header_count;
-    const char *const *from = config->headers;
-    char **headers = count ? calloc(count, sizeof *headers) : NULL;
-    config->headers = (const char *const *)headers;
-    if (!headers) return count == 0;
-    for (size_t i = 0; i < count; i++)
-        if (!(headers[i] = strdup(from[i]))) return false;
-    return true;
-}
-
-static bool copy_fields(leat_config *config)
-{
-    if (!config->fields) return true;
-    const leat_field *from = config->fields;
-    leat_field *fields = calloc(config->field_count, sizeof *fields);
-    config->fields = fields;
-    if (!fields) return false;
-    for (size_t i = 0; i < config->field_count; i++) {
-        fields[i] = from[i];
-        fields[i].tensor = from[i].tensor ? strdup(from[i].tensor) : NULL;
-        fields[i].names = from[i].names ? strdup(from[i].names) : NULL;
-        if ((from[i].tensor && !fields[i].tensor) || (from[i].names && !fields[i].names)) return false;
-    }
-    return true;
-}
-
-static bool copy_pointers(leat_config *config)
-{
-    const char *source = config->source, *ca_file = config->ca_file;
-    config->source = strdup(source);
-    config->ca_file = ca_file ? strdup(ca_file) : NULL;
-    bool headers = copy_headers(config), fields = copy_fields(config);
-    return headers && fields && config->source && (!ca_file || config->ca_file);
-}
-
-static void free_pointers(leat_config *config)
-{
-    for (size_t i = 0; config->headers && i < config->header_count; i++) free((void *)(uintptr_t)config->headers[i]);
-    for (size_t i = 0; config->fields && i < config->field_count; i++) {
-        free((void *)(uintptr_t)config->fields[i].tensor);
-        free((void *)(uintptr_t)config->fields[i].names);
-    }
-    free((void *)(uintptr_t)config->headers);
-    free((void *)(uintptr_t)config->fields);
-    free((void *)(uintptr_t)config->source);
-    free((void *)(uintptr_t)config->ca_file);
-}
 
 /* ---- opening ---- */
 
-leat_code leat__stream_list(leat__stream *stream, const leat_config *config, leat__listing **listing, leat_error *error)
+leat_code leat__stream_open(leat__stream *stream, const leat_config *config, leat__origins **origins, leat_error *error)
 {
-    *listing = NULL;
+    *origins = NULL;
     stream->pid = getpid();
     stream->opened_ns = uv_hrtime();
-    leat_config chosen;
-    leat_code code = leat__plan_config(config, &chosen, error);
+    leat_config *chosen = &stream->plan.config;
+    leat_code code = leat__plan_config(config, chosen, error);
     if (code) return code;
-    stream->plan.config = chosen;
+    code = leat__launch(chosen, NULL, stream->plan.launcher, error);
+    if (code) return code;
+    if (chosen->batch_size < chosen->world)
+        return leat__fail(error, LEAT_EINVAL, 0, "batch_size is %u for %u ranks: it is that of all of them together, and a rank would have no "
+                          "rows; give at least %u", chosen->batch_size, chosen->world, chosen->world);
     stream->configured = true;
-    leat__failures_init(&stream->failures, chosen.on_error, chosen.max_errors);
-    if (!copy_pointers(&stream->plan.config)) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for the configuration");
-    return leat__source_list(stream->plan.config.source, listing, error);
+    leat__failures_init(&stream->failures, chosen->on_error, chosen->max_errors);
+    if (!leat__config_own(chosen)) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for the configuration");
+    return leat__origins_open(chosen, origins, error);
 }
 
 typedef struct http_call {
@@ -108,24 +49,10 @@ static void make_http(void *argument)
     leat__stream *stream = call->stream;
     const leat_config *config = &stream->plan.config;
     const leat__env *env = leat__pipeline_env(stream->pipeline);
-    leat__http_options options = {
-        .loop = leat__loop_uv(leat__pipeline_loop(stream->pipeline)),
-        .arena = stream->home->arena,
-        .now_ns = env->now_ns,
-        .random = env->random,
-        .user = env->user,
-        .ca_file = config->ca_file,
-        .headers = config->headers,
-        .header_count = config->header_count,
-        .connections = config->connections,
-        .chunk_bytes = stream->plan.chunk_bytes,
-        .max_object_bytes = config->max_object_bytes,
-        .retries = config->retries,
-        .connect_timeout_ms = config->connect_timeout_ms,
-        .stall_timeout_ms = config->stall_timeout_ms,
-        .max_retry_after_ms = config->max_retry_after_ms,
-        .redirects = config->redirects,
-    };
+    bool shards = leat__origins_have_shards(stream->home->origins);
+    size_t chunk_bytes = shards ? stream->plan.shards.chunk_bytes : stream->plan.loose.chunk_bytes;
+    leat__http_options options = leat__http_options_of(config, env, leat__loop_uv(leat__pipeline_loop(stream->pipeline)),
+                                                       stream->home->arena, chunk_bytes);
     call->code = leat__http_new(&options, &stream->http, call->error);
 }
 
@@ -167,127 +94,24 @@ leat_code leat__stream_add(leat__stream *stream, const leat__stage_type *type, v
     return LEAT_OK;
 }
 
-/* Sequential order over shards: a lane keeps its turn until its shard ends. */
-static bool takes_whole_objects(const leat__stream *stream)
-{
-    return stream->home->listing->shards && stream->plan.config.order == LEAT_ORDER_SEQUENTIAL;
-}
-
-static void set_up_lane(leat__stream *stream, unsigned i)
-{
-    const leat__plan *plan = &stream->plan;
-    leat__lane *lane = &stream->lanes[i];
-    lane->flow = &stream->flow;
-    lane->arena = stream->home->arena;
-    lane->budget = &stream->home->lanes[i];
-    lane->stock = stream->home->stock;
-    lane->chunk_bytes = plan->chunk_bytes;
-    lane->burst_bytes = plan->burst_bytes;
-    lane->max_sample_bytes = plan->sample_bytes;
-    lane->marks_objects = takes_whole_objects(stream);
-    snprintf(lane->limit_hint, sizeof lane->limit_hint, "max_sample_bytes, or what memory_limit %.1f MB leaves each of %u lanes",
-             (double)plan->config.memory_limit / 1e6, plan->config.lanes);
-}
-
-static void *deal_state(leat__stream *stream, unsigned i)
-{
-    const leat_config *config = &stream->plan.config;
-    const leat__listing *listing = stream->home->listing;
-    leat__deal_options options = {.flow = &stream->flow, .stock = stream->home->stock, .objects = listing->objects,
-                                  .count = listing->count, .lane = i, .lanes = config->lanes, .seed = config->seed,
-                                  .first_epoch = config->epoch, .epochs = config->epochs,
-                                  .shuffled = config->order == LEAT_ORDER_SHUFFLED};
-    return leat__deal_state_new(&options);
-}
-
-static void *expand_state(leat__stream *stream, leat__lane *lane)
-{
-    leat__decompress_limits limits = {.max_window_log = stream->plan.window_log,
-                                      .max_output = stream->plan.config.max_unpacked_bytes,
-                                      .ratio = 1000, .ratio_after = 16 << 20,
-                                      .arena = lane->arena, .budget = &stream->home->total};
-    return leat__expand_state_new(lane, &limits);
-}
-
-static void *shuffle_state(leat__stream *stream, leat__lane *lane, unsigned i)
-{
-    leat__shuffle_options options = {.lane = lane, .number = i, .seed = stream->plan.config.seed,
-                                     .window = stream->plan.config.shuffle_window,
-                                     .window_bytes = stream->plan.window_bytes};
-    return leat__shuffle_state_new(&options);
-}
-
-/* The stages of one lane; stream->last is the lane's last one after it. */
-static leat_code build_lane(leat__stream *stream, unsigned i, leat_error *error)
-{
-    const leat__plan *plan = &stream->plan;
-    leat__lane *lane = &stream->lanes[i];
-    bool shards = stream->home->listing->shards;
-    stream->last = NULL;
-    set_up_lane(stream, i);
-    uint64_t max_object = plan->config.max_object_bytes;
-    size_t bytes = plan->queue_bytes;
-    leat_code code = leat__stream_add(stream, &leat__deal_type, deal_state(stream, i), 1, 1, bytes, error);
-    if (!code && plan->urls)
-        code = leat__stream_add(stream, &leat__web_type, leat__web_state_new(lane, &stream->http), 1, 1, bytes, error);
-    else if (!code)
-        code = leat__stream_add(stream, &leat__file_type, leat__file_state_new(lane, max_object), 1, 1, bytes, error);
-    if (!code && shards)
-        code = leat__stream_add(stream, &leat__expand_type, expand_state(stream, lane), 1, CHUNKS, bytes, error);
-    if (!code) code = leat__stream_add(stream, &leat__unpack_type, leat__unpack_state_new(lane), 1, CHUNKS, bytes, error);
-    if (!code && plan->config.shuffle_window > 1)
-        code = leat__stream_add(stream, &leat__shuffle_type, shuffle_state(stream, lane, i), 1, SAMPLES, bytes, error);
-    return code;
-}
-
-static leat_code build_merge(leat__stream *stream, leat__stage **lasts, leat_error *error)
-{
-    const leat_config *config = &stream->plan.config;
-    bool shards = stream->home->listing->shards;
-    leat__stage_options options = {
-        .state = leat__merge_state_new(config->lanes, takes_whole_objects(stream)),
-        .inboxes = config->lanes,
-        .concurrency = 1,
-        /* the window that leaves (the one that follows it comes when it has room: more would only be colder); without windows, what
-         * one would hold */
-        .queue_items = config->shuffle_window > 1 ? (size_t)config->shuffle_window + 2 : shards ? SAMPLES : LOOSE_READY,
-        .queue_bytes = config->shuffle_window > 1 ? SIZE_MAX : shards ? stream->plan.window_bytes : stream->plan.queue_bytes,
-    };
-    leat__stage *merge = options.state ? leat__stage_new(stream->pipeline, &leat__merge_type, &options) : NULL;
-    if (!merge) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for the merge stage");
-    for (unsigned i = 0; i < config->lanes; i++) leat__stage_connect(lasts[i], merge, i);
-    stream->last = merge;
-    return LEAT_OK;
-}
-
-static leat_code build_lanes(leat__stream *stream, leat_error *error)
-{
-    unsigned lanes = stream->plan.config.lanes;
-    stream->lanes = calloc(lanes, sizeof *stream->lanes);
-    leat__stage **lasts = calloc(lanes, sizeof *lasts);
-    leat_code code = stream->lanes && lasts ? LEAT_OK : leat__fail(error, LEAT_ENOMEM, 0, "no memory for %u lanes", lanes);
-    for (unsigned i = 0; !code && i < lanes; i++) {
-        code = build_lane(stream, i, error);
-        lasts[i] = stream->last;
-    }
-    if (!code) code = build_merge(stream, lasts, error);
-    free(lasts);
-    return code;
-}
-
-leat_code leat__stream_build(leat__stream *stream, leat__listing *listing, const leat__env *env, size_t outlet_items,
+leat_code leat__stream_build(leat__stream *stream, leat__origins *origins, const leat__env *env, size_t outlet_items,
                              leat_error *error)
 {
     const leat__plan *plan = &stream->plan;
-    atomic_store(&stream->flow.ignored, listing->ignored);
-    stream->home = leat__home_new(listing, plan->keep_bytes, plan->config.lanes, plan->lane_bytes, plan->ragged_bytes / 2,
-                                  (size_t)plan->config.memory_limit);
+    bool urls = leat__origins_have_urls(origins);
+    for (size_t i = 0; i < origins->count; i++) stream->flow.ignored += origins->all[i].listing->ignored;
+    leat_code code = leat__origins_order(origins, &plan->config, error);
+    if (code) {
+        leat__origins_free(origins);
+        return code;
+    }
+    stream->home = leat__home_new(origins, plan->keep_bytes, plan->lane_bytes, plan->ragged_bytes / 2, (size_t)plan->config.memory_limit);
     if (!stream->home) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for %u lanes", plan->config.lanes);
-    leat_code code = leat__outlet_new(outlet_items, leat__home_wake, stream->home, &stream->outlet, error);
+    code = leat__outlet_new(outlet_items, leat__home_wake, stream->home, &stream->outlet, error);
     leat__pipeline_options options = {.env = env, .threads = plan->config.threads, .io_threads = plan->config.io_threads};
     if (!code) code = leat__pipeline_new(&options, &stream->pipeline, error);
-    if (!code && plan->urls) code = open_http(stream, error);
-    if (!code) code = build_lanes(stream, error);
+    if (!code && urls) code = open_http(stream, error);
+    if (!code) code = leat__lanes_build(stream, error);
     if (!code) leat__home_set_pipeline(stream->home, stream->pipeline);
     return code;
 }
@@ -307,7 +131,7 @@ void leat__stream_close(leat__stream *stream)
     leat__home_release(stream->home);
     if (!stream->configured) return;
     leat__failures_destroy(&stream->failures);
-    free_pointers(&stream->plan.config);
+    leat__config_free_pointers(&stream->plan.config);
 }
 
 leat_code leat__stream_check_process(const leat__stream *stream, leat_error *error)
@@ -315,6 +139,33 @@ leat_code leat__stream_check_process(const leat__stream *stream, leat_error *err
     if (getpid() == stream->pid) return LEAT_OK;
     return leat__fail(error, LEAT_EFORKED, 0, "this loader belongs to process %ld, its threads are not in this one (%ld): open a "
                       "loader after fork", (long)stream->pid, (long)getpid());
+}
+
+static void get_source_stats(const leat__stream *stream, leat_statistics *stats)
+{
+    const leat__origins *origins = stream->home->origins;
+    stats->source_count = origins->count;
+    for (size_t i = 0; i < origins->count; i++) {
+        leat_source_stats *source = &stats->sources[i];
+        const leat__origin *origin = &origins->all[i];
+        memcpy(source->name, origin->name, sizeof source->name);
+        source->weight = origins->course.mix ? leat__mix_share(origins->course.mix, (unsigned)i) : 1;
+        source->counted = origin->order ? leat__order_samples(origin->order) : 0;
+        source->samples = atomic_load(&stream->flow.delivered[i]);
+    }
+}
+
+static void get_order_stats(const leat__stream *stream, leat_statistics *stats)
+{
+    const leat__origins *origins = stream->home->origins;
+    const leat__course *course = &origins->course;
+    stats->rank = stream->plan.config.rank;
+    stats->world = stream->plan.config.world;
+    memcpy(stats->launcher, stream->plan.launcher, sizeof stats->launcher);
+    stats->indexed = origins->counted;
+    stats->steps = course->steps;
+    stats->dropped = course->dropped;
+    stats->padded = course->padded;
 }
 
 typedef struct http_stats_call {
@@ -337,6 +188,8 @@ void leat__stream_get_stats(leat__stream *stream, leat_statistics *stats)
     stats->ignored = atomic_load(&stream->flow.ignored);
     stats->bytes_read = atomic_load(&stream->flow.bytes_read);
     stats->windows_cut = atomic_load(&stream->flow.windows_cut);
+    get_order_stats(stream, stats);
+    get_source_stats(stream, stats);
     stats->open_ns = uv_hrtime() - stream->opened_ns;
     stats->first_batch_ns = outlet.first_put_ns ? outlet.first_put_ns - stream->opened_ns : 0;
     stats->consumer_wait_ns = outlet.wait_ns;

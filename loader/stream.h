@@ -1,9 +1,9 @@
-/* stream.h - from a source to one stream of samples: what a loader and a reader have in common.
+/* stream.h - from sources to one stream of samples: what a loader and a reader have in common.
  *
- *     lane 0:  source -> fetch -> decompress -> unpack -> shuffle --.
- *     lane 1:  source -> fetch -> decompress -> unpack -> shuffle ---> merge -> (what the owner adds) -> outlet
- *     ...                                                         --'
- * A lane of loose files has neither decompress nor shuffle. */
+ *     lane 0:  source -> fetch -> decompress -> unpack -> order --.
+ *     lane 1:  source -> fetch -> decompress -> unpack -> order ---> merge -> (what the owner adds) -> outlet
+ *     ...                                                      --'
+ * lanes.c has the stages of a lane. */
 #ifndef LEAT__STREAM_H
 #define LEAT__STREAM_H
 
@@ -34,13 +34,13 @@ typedef struct leat__stream {
     uint64_t opened_ns;
 } leat__stream;
 
-/* Lists the source: fills stream->plan.config (all choices made) and *listing (gives). The first step of opening; the stream is
- * zeroed before it. Also after a failure end it with leat__stream_close. */
-leat_code leat__stream_list(leat__stream *stream, const leat_config *config, leat__listing **listing, leat_error *error);
+/* Opens the sources: fills stream->plan.config (all choices made) and *origins (gives). The first step of opening; the stream is zeroed
+ * before it. Also after a failure end it with leat__stream_close. */
+leat_code leat__stream_open(leat__stream *stream, const leat_config *config, leat__origins **origins, leat_error *error);
 
-/* Makes everything up to the merge. stream->plan is complete (leat__plan_memory). listing: takes, also on failure. env: NULL for
+/* Makes everything up to the merge. stream->plan is complete (leat__plan_memory). origins: takes, also on failure. env: NULL for
  * the real one. outlet_items: what the consumer may find ready. */
-leat_code leat__stream_build(leat__stream *stream, leat__listing *listing, const leat__env *env, size_t outlet_items,
+leat_code leat__stream_build(leat__stream *stream, leat__origins *origins, const leat__env *env, size_t outlet_items,
                              leat_error *error);
 
 /* Adds a stage behind the last one. state: takes, also on failure; NULL is LEAT_ENOMEM. queue_bytes: bound of its inbox; SIZE_MAX:

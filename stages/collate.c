@@ -44,7 +44,7 @@ static leat__step collate_begin(leat__op *op)
         batch->failed += sample->failed;
         batch->arrived++;
     }
-    if (sample->failed && state->options.judge(state->options.user, sample, &op->error)) return LEAT__FAILED;
+    if (sample->failed && !sample->repeats && state->options.judge(state->options.user, sample, &op->error)) return LEAT__FAILED;
     if (!batch || batch->arrived < batch->schema->batch_size) return LEAT__DONE;
     return leat__batch_has_work(batch) ? LEAT__CPU : finish_and_emit(op);
 }

@@ -26,6 +26,7 @@ typedef struct kit {
     struct kit *next;
     leat__image_reader *reader;
     leat__transform *transform;
+    leat__transform **own; /* of each source with image settings of its own, once it is needed; NULL: there are none */
 } kit;
 
 struct leat__decoder {
@@ -55,10 +56,12 @@ leat__decoder *leat__decoder_new(const leat__decode_options *options)
     return decoder;
 }
 
-static void kit_free(kit *k)
+static void kit_free(kit *k, size_t sources)
 {
     leat__image_reader_free(k->reader);
     leat__transform_free(k->transform);
+    for (size_t i = 0; k->own && i < sources; i++) leat__transform_free(k->own[i]);
+    free(k->own);
     free(k);
 }
 
@@ -67,22 +70,33 @@ void leat__decoder_free(leat__decoder *decoder)
     if (!decoder) return;
     for (kit *k = decoder->kits, *next; k; k = next) {
         next = k->next;
-        kit_free(k);
+        kit_free(k, decoder->options.schema->view_count);
     }
     pthread_mutex_destroy(&decoder->lock);
     pthread_mutex_destroy(&decoder->big);
     free(decoder);
 }
 
-static kit *kit_new(const leat_image *image)
+static kit *kit_new(const leat__schema *schema)
 {
     kit *k = calloc(1, sizeof *k);
     if (!k) return NULL;
     k->reader = leat__image_reader_new();
-    k->transform = leat__transform_new(image);
-    if (k->reader && k->transform) return k;
-    kit_free(k);
+    k->transform = leat__transform_new(&schema->image);
+    if (schema->view_count) k->own = calloc(schema->view_count, sizeof *k->own);
+    if (k->reader && k->transform && (k->own || !schema->view_count)) return k;
+    kit_free(k, schema->view_count);
     return NULL;
+}
+
+/* The transform for a sample's source; NULL if memory is short. */
+static leat__transform *kit_transform(kit *k, const leat__schema *schema, const leat__sample *sample)
+{
+    const leat__schema *view = leat__schema_of(schema, sample);
+    if (view == schema) return k->transform;
+    leat__transform **own = &k->own[sample->object->source];
+    if (!*own) *own = leat__transform_new(&view->image);
+    return *own;
 }
 
 /* A kit that no other worker uses; NULL if memory is short. There are never more than workers. */
@@ -92,7 +106,7 @@ static kit *kit_take(leat__decoder *decoder)
     kit *k = decoder->kits;
     if (k) decoder->kits = k->next;
     pthread_mutex_unlock(&decoder->lock);
-    return k ? k : kit_new(&decoder->options.schema->image);
+    return k ? k : kit_new(decoder->options.schema);
 }
 
 static void kit_give_back(leat__decoder *decoder, kit *k)
@@ -115,15 +129,19 @@ static leat_code decode_image(leat__decoder *decoder, const leat__sample *sample
 {
     const leat__decode_options *options = &decoder->options;
     kit *k = kit_take(decoder);
-    if (!k) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a decoder");
-    leat__random_key key = {.seed = options->seed, .epoch = sample->epoch, .sample = sample_id(sample)};
+    leat__transform *transform = k ? kit_transform(k, options->schema, sample) : NULL;
+    if (!transform) {
+        if (k) kit_give_back(decoder, k);
+        return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a decoder");
+    }
+    leat__random_key key = {.seed = options->seed, .epoch = sample->pass, .sample = sample_id(sample)};
     leat__image_limits limits = {.max_pixels = options->max_image_pixels, .max_codec_bytes = options->worker_codec_bytes,
                                  .stop = options->stop};
-    leat_code code = leat__transform_image(k->transform, k->reader, bytes->data, bytes->size, &limits, &key, out, error);
+    leat_code code = leat__transform_image(transform, k->reader, bytes->data, bytes->size, &limits, &key, out, error);
     if (code == LEAT_ELIMIT && options->big_codec_bytes > options->worker_codec_bytes) {
         limits.max_codec_bytes = options->big_codec_bytes;
         pthread_mutex_lock(&decoder->big);
-        code = leat__transform_image(k->transform, k->reader, bytes->data, bytes->size, &limits, &key, out, error);
+        code = leat__transform_image(transform, k->reader, bytes->data, bytes->size, &limits, &key, out, error);
         pthread_mutex_unlock(&decoder->big);
     }
     kit_give_back(decoder, k);
@@ -194,10 +212,11 @@ static leat_code decode_field(leat__decoder *decoder, leat__sample *sample, size
 {
     leat_batch *batch = sample->batch;
     const leat__column *column = &decoder->options.schema->columns[i];
-    const leat__sample_field *field = find_field(column, sample);
+    const leat__column *named = &leat__schema_of(decoder->options.schema, sample)->columns[i];
+    const leat__sample_field *field = find_field(named, sample);
     void *out = column->kind == LEAT_FIELD_BYTES ? NULL : leat__batch_row(batch, i, sample->row);
     *offset = field ? field->offset : sample->offset;
-    if (!field) return fill_missing(column, sample, out, error);
+    if (!field) return fill_missing(named, sample, out, error);
     const leat__bytes *bytes = &field->bytes;
     switch (column->kind) {
     case LEAT_FIELD_IMAGE:
@@ -278,7 +297,7 @@ uint64_t leat_row_epoch(const leat_row *row)
 
 uint64_t leat_row_random(const leat_row *row, uint32_t operation, uint32_t n)
 {
-    leat__random_key key = {.seed = row->seed, .epoch = row->sample->epoch, .sample = sample_id(row->sample),
+    leat__random_key key = {.seed = row->seed, .epoch = row->sample->pass, .sample = sample_id(row->sample),
                             .operation = LEAT__DRAW_USER + operation};
     return leat__random_at(&key, n);
 }

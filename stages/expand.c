@@ -74,7 +74,7 @@ static leat__step emit_chunk(leat__op *op, size_t size, bool last, const leat_er
     leat__bytes bytes = {0};
     if (size) bytes = (leat__bytes){.buffer = leat__buffer_share(state->buffer), .data = state->buffer->data + state->filled, .size = size};
     state->filled += size;
-    leat__chunk *chunk = leat__chunk_make(state->lane, in->object, in->epoch, bytes, state->made, last, error);
+    leat__chunk *chunk = leat__chunk_made_of(state->lane, in, bytes, state->made, last, error);
     if (!chunk) return leat__op_fail(op, LEAT_ENOMEM, "no memory for an unpacked chunk");
     state->made += size;
     leat__emit(op, &chunk->item);

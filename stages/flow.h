@@ -7,14 +7,20 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <leat/config.h>
+
 #include "stages/items.h"
 
-/* Of the loader. Atomic: jobs count too. */
+/* Of the loader. */
 typedef struct leat__flow {
+    /* loop thread only */
+    uint64_t place;               /* of the course (course.h): what is delivered next */
+    /* atomic: jobs count too */
     _Atomic uint64_t cut;         /* epochs below this number are over: what still comes of them is dropped on sight */
     _Atomic uint64_t bytes_read;
     _Atomic uint64_t ignored;
     _Atomic uint64_t windows_cut;
+    _Atomic uint64_t delivered[LEAT_MAX_SOURCES]; /* rows of each source, by the consumer's thread */
 } leat__flow;
 
 /* Chunks of a shard that a local read brings at once; loader/plan.c has room for them. */
@@ -47,10 +53,14 @@ static inline bool leat__lane_is_done_with(const leat__lane *lane, uint64_t ordi
     return atomic_load_explicit(&lane->dead, memory_order_relaxed) == ordinal || leat__flow_is_cut(lane->flow, epoch);
 }
 
-/* Gives a chunk of the lane's: bytes (takes, also on failure), the object's end (`last`), or its failure (error: copied; implies last). NULL
- * if memory is short. Whether it is the object's first follows from the offset. */
-leat__chunk *leat__chunk_make(leat__lane *lane, const leat__object *object, uint64_t epoch, leat__bytes bytes, uint64_t offset,
-                              bool last, const leat_error *error);
+/* Gives a chunk of the lane's: bytes (takes, also on failure), the task's end (`last`), or its failure (error: copied; implies last). NULL
+ * if memory is short. offset: of the bytes in the object; the task's first chunk is the one at its extent's beginning. */
+leat__chunk *leat__chunk_make(leat__lane *lane, const leat__task *task, leat__bytes bytes, uint64_t offset, bool last,
+                              const leat_error *error);
+
+/* The same for what has been made of another chunk; offset: in the stream that is being made, whose first chunk is the one at 0. */
+leat__chunk *leat__chunk_made_of(leat__lane *lane, const leat__chunk *in, leat__bytes bytes, uint64_t offset, bool last,
+                                 const leat_error *error);
 
 /* Notes the stage that found an error, unless one further up has. */
 static inline void leat__error_at_stage(leat_error *error, const char *stage)

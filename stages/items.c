@@ -142,7 +142,8 @@ static const leat__item_type task_type = { "task", task_release };
 leat__task *leat__task_new(leat__stock *stock, const leat__object *object, uint64_t epoch)
 {
     leat__task *task = stock_take(stock, TASKS, sizeof *task);
-    if (task) *task = (leat__task){.item.type = &task_type, .home = stock, .object = object, .epoch = epoch};
+    if (task) *task = (leat__task){.item.type = &task_type, .home = stock, .object = object, .epoch = epoch,
+                                   .extent = LEAT__WHOLE, .total = UINT64_MAX, .etag = ""};
     return task;
 }
 
@@ -205,10 +206,10 @@ leat__sample *leat__sample_new(leat__stock *stock, const leat__object *object, u
     sample->item = (leat__item){ .type = &sample_type };
     sample->home = stock;
     sample->object = object;
-    sample->epoch = epoch;
-    sample->index = sample->offset = sample->end = 0;
+    sample->epoch = sample->pass = epoch;
+    sample->index = sample->offset = sample->end = sample->place = sample->base = sample->until = 0;
     sample->key = no_text;
-    sample->failed = sample->lost_object = sample->last_of_object = false;
+    sample->failed = sample->lost_object = sample->last_of_object = sample->repeats = false;
     leat__error_clear(&sample->error);
     sample->batch = NULL;
     sample->row = 0;

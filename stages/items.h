@@ -26,6 +26,7 @@ typedef struct leat__object {
     char *field;        /* loose files: the field's name ("jpg"); shards: NULL */
     uint64_t number;    /* position in the listing */
     int64_t label;      /* class by folder, or -1 */
+    uint32_t source;    /* which of several */
     bool is_url;
     bool is_shard;
 } leat__object;
@@ -44,13 +45,28 @@ leat__marker *leat__stock_marker(leat__stock *stock, uint64_t number); /* gives;
 
 /* ---- tasks ---- */
 
+/* Which part of an object is read, and what is known of its samples. Where nothing is known: LEAT__WHOLE. */
+typedef struct leat__extent {
+    uint64_t from, to;    /* bytes as stored, [from, to); to = UINT64_MAX: to its end */
+    uint64_t first, last; /* the samples in it: numbers in the object, [first, last); last = UINT64_MAX: not known */
+    uint64_t base;        /* position in its lane of the object's sample 0 (order.h) */
+} leat__extent;
+#define LEAT__WHOLE ((leat__extent){.to = UINT64_MAX, .last = UINT64_MAX})
+
 /* An object as it is to be read once: in a lane, in an epoch. */
 typedef struct leat__task {
     leat__item item;
     leat__stock *home;
     const leat__object *object;
-    uint64_t epoch;
+    uint64_t epoch;         /* which time round; in lanes that read by the order: the segment (order.h) */
+    leat__extent extent;    /* LEAT__WHOLE at first */
+    /* what the index says of the object as stored; UINT64_MAX and "" where it says nothing */
+    uint64_t total;
+    const char *etag;       /* borrows, from the index */
+    uint32_t head_crc;      /* CRC-32 of its first LEAT__HEAD_BYTES */
+    bool has_head_crc;
 } leat__task;
+#define LEAT__HEAD_BYTES 4096
 
 leat__task *leat__task_new(leat__stock *stock, const leat__object *object, uint64_t epoch); /* gives; NULL if memory is short */
 
@@ -63,7 +79,8 @@ typedef struct leat__chunk {
     uint64_t epoch;
     leat__bytes bytes;  /* may be empty */
     uint64_t offset;    /* of the first byte in the object's stream at this point of the way */
-    bool first, last;   /* of the object */
+    leat__extent extent;/* of the task */
+    bool first, last;   /* of the task */
     bool failed;        /* the object ends here, by `error`; last is true */
     leat_error *error;  /* owned; NULL unless failed */
 } leat__chunk;
@@ -85,7 +102,10 @@ typedef struct leat__sample {
     leat__stock *home;
     /* the holder's */
     const leat__object *object;
-    uint64_t epoch;
+    uint64_t epoch;     /* as the task's; once a lane that reads by the order has let it go: the epoch it is delivered in */
+    uint64_t pass;      /* which time round its source: what augmentation is keyed by */
+    uint64_t place;     /* position in the epoch's order, of all ranks; 0 where nothing is counted */
+    uint64_t base;      /* as the extent's */
     uint64_t index;     /* in its object, counting every sample that could be told apart */
     uint64_t offset;    /* of its first field's header in the unpacked shard */
     uint64_t end;       /* of its last field's bytes there; 0: loose files */
@@ -95,8 +115,10 @@ typedef struct leat__sample {
     char *text;         /* key, names, small fields' bytes */
     size_t text_size, text_capacity;
     bool failed;        /* `error` says why; fields may be there in part */
-    bool lost_object;   /* failed, and stands for the rest of the object, not for one sample: takes no row */
-    bool last_of_object;/* nothing more comes from this object */
+    bool lost_object;   /* stands for the rest of the object or extent, not for one sample: takes no row */
+    bool last_of_object;/* nothing more comes from this task */
+    bool repeats;       /* failed with others of its object, of which one has said why */
+    uint64_t until;     /* lost_object: it stands for the samples index .. until - 1 */
     /* on the way through the batch */
     void *batch;        /* loader's; NULL before a row is assigned */
     size_t row;

@@ -11,7 +11,9 @@ typedef struct leat__rows_options {
     leat__schema *schema;        /* its unknown arrays are filled in by the first sample that has them */
     leat__batches *batches;
     leat__budget *ragged_budget;
-    uint64_t limit;              /* samples an epoch; 0: all */
+    uint64_t limit;              /* samples an epoch; 0: all that come */
+    uint64_t first_step;         /* of the first batch */
+    uint64_t skip;               /* samples that are passed over before it, in the first epoch */
     uint64_t memory_limit;       /* for messages */
     /* Loop thread, under the batches' lock: nothing can go on until the consumer gives a batch back, and why. That is over when
      * the batches' wake is called. */

@@ -27,7 +27,8 @@ bool leat__batch_assign(leat_batch *batch, const leat__sample *sample, size_t *r
     }
     memcpy(batch->text + batch->text_size, sample->key, length);
     *row = batch->assigned++;
-    batch->rows[*row] = (leat__row_info){.key = batch->text_size, .shard = sample->object->display, .index = sample->index};
+    batch->rows[*row] = (leat__row_info){.key = batch->text_size, .shard = sample->object->display, .index = sample->index,
+                                           .source = sample->object->source};
     batch->text_size += length;
     for (size_t i = 0; i < batch->schema->ragged_count; i++)
         batch->ragged[*row * batch->schema->ragged_count + i] = (leat__bytes){0};

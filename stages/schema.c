@@ -75,7 +75,7 @@ static bool describe(leat__schema *schema, leat__column *column, const leat_fiel
     return true;
 }
 
-leat_code leat__schema_new(const leat_config *config, leat__schema **out, leat_error *error)
+static leat_code make(const leat_config *config, uint32_t rows, leat__schema **out, leat_error *error)
 {
     *out = NULL;
     bool given = config->fields != NULL;
@@ -89,7 +89,7 @@ leat_code leat__schema_new(const leat_config *config, leat__schema **out, leat_e
     leat_code code = schema && schema->columns ? LEAT_OK : leat__fail(error, LEAT_ENOMEM, 0, "no memory for the fields");
     if (!code) {
         schema->count = count;
-        schema->batch_size = config->batch_size;
+        schema->batch_size = rows;
         schema->image = config->image;
     }
     for (size_t i = 0; !code && i < count; i++) {
@@ -102,13 +102,65 @@ leat_code leat__schema_new(const leat_config *config, leat__schema **out, leat_e
     return code;
 }
 
+/* ---- sources with fields or images of their own ---- */
+
+static leat_code check_view(const leat__schema *schema, const leat__schema *view, leat_error *error)
+{
+    const leat_image *a = &schema->image, *b = &view->image;
+    bool same = view->count == schema->count;
+    for (size_t i = 0; same && i < view->count; i++)
+        same = view->columns[i].kind == schema->columns[i].kind && strcmp(view->columns[i].tensor, schema->columns[i].tensor) == 0;
+    if (!same) return leat__fail(error, LEAT_EINVAL, 0, "its fields are not the config's tensors and kinds in the same order");
+    if (a->height == b->height && a->width == b->width && a->alpha == b->alpha && a->dtype == b->dtype && a->layout == b->layout)
+        return LEAT_OK;
+    return leat__fail(error, LEAT_EINVAL, 0, "its images are not of the config's height, width, alpha, dtype and layout");
+}
+
+static leat_code make_view(leat__schema *schema, const leat_config *config, size_t i, leat_error *error)
+{
+    const leat_source *source = &config->sources[i];
+    if (!source->fields && !source->image) return LEAT_OK;
+    leat_config own = *config;
+    leat_code code = LEAT_OK;
+    if (source->fields) {
+        own.fields = source->fields;
+        own.field_count = source->field_count;
+    }
+    if (source->image) {
+        own.image = *source->image;
+        code = leat__image_defaults(&own.image, error);
+    }
+    if (!code) code = make(&own, schema->batch_size, &schema->views[i], error);
+    if (!code) code = check_view(schema, schema->views[i], error);
+    if (!code) return LEAT_OK;
+    leat_error cause = *error;
+    return leat__fail(error, code, 0, "sources[%zu]: %s", i, cause.message);
+}
+
+leat_code leat__schema_new(const leat_config *config, uint32_t rows, leat__schema **out, leat_error *error)
+{
+    leat_code code = make(config, rows, out, error);
+    if (code || !config->source_count) return code;
+    leat__schema *schema = *out;
+    schema->views = calloc(config->source_count, sizeof *schema->views);
+    if (schema->views) schema->view_count = config->source_count;
+    else code = leat__fail(error, LEAT_ENOMEM, 0, "no memory for the fields of %zu sources", config->source_count);
+    for (size_t i = 0; !code && i < config->source_count; i++) code = make_view(schema, config, i, error);
+    if (!code) return LEAT_OK;
+    leat__schema_free(schema);
+    *out = NULL;
+    return code;
+}
+
 void leat__schema_free(leat__schema *schema)
 {
     if (!schema) return;
+    for (size_t i = 0; i < schema->view_count; i++) leat__schema_free(schema->views[i]);
     for (size_t i = 0; i < schema->count; i++) {
         free(schema->columns[i].tensor);
         free(schema->columns[i].names);
     }
+    free(schema->views);
     free(schema->columns);
     free(schema);
 }
@@ -140,16 +192,18 @@ size_t leat__schema_batch_bytes(const leat__schema *schema)
     return sum ? sum : LEAT_ALIGNMENT;
 }
 
-leat_code leat__schema_learn(leat__column *column, const leat__sample *sample, leat_error *error)
+leat_code leat__schema_learn(leat__schema *schema, size_t i, const leat__sample *sample, leat_error *error)
 {
-    const leat__sample_field *field = leat__sample_find(sample, column->names);
-    if (!field) return leat__fail(error, LEAT_EMISSING, 0, "no field '%s' for tensor \"%s\"", column->names, column->tensor);
+    leat__column *column = &schema->columns[i];
+    const char *names = leat__schema_of(schema, sample)->columns[i].names;
+    const leat__sample_field *field = leat__sample_find(sample, names);
+    if (!field) return leat__fail(error, LEAT_EMISSING, 0, "no field '%s' for tensor \"%s\"", names, column->tensor);
     leat__npy npy;
     leat_code code = leat__npy_parse(field->bytes.data, field->bytes.size, &npy, error);
     if (code) return code;
     column->dtype = npy.dtype;
     column->ndim = npy.ndim;
-    for (int i = 0; i < npy.ndim; i++) column->shape[i] = npy.shape[i];
+    for (int k = 0; k < npy.ndim; k++) column->shape[k] = npy.shape[k];
     column->row_bytes = npy.bytes;
     snprintf(column->origin, sizeof column->origin, "%.150s of %.120s", sample->key, sample->object->display);
     column->known = true;

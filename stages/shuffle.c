@@ -1,13 +1,9 @@
 /* shuffle.c - permutes a lane's samples window by window.
  *
- * What:    collects a window of samples, then emits them in an order that (seed, epoch, lane, number of the window) says.
+ * What:    for samples that are not counted: collects a window of samples, then emits them in an order that (seed, epoch, lane, number of the window) says.
  * Why so:  which samples form a window depends on the data and the settings alone, never on when they came, so the order is
  *          the same in every run. A window that would need more memory than its lane has ends early instead: a weaker
  *          shuffle, counted in the statistics, is better than a run that cannot go on.
- * Weight:  what a sample keeps alive, at most, wherever the chunks' borders fall: a body that crosses one is a copy of its own
- *          (rounded up by a quarter at most, buffer.c); one that does not keeps its whole chunk, which is shared with what
- *          lies near it in the shard. So a small file between large ones that nobody wants weighs a chunk, and a
- *          thousand samples of two bytes their thousand headers.
  * Threads: loop thread.
  * Invariants: count <= window; weight is the sum over the window; samples that stand for objects are in `held`, fewer than a
  *          window, and none while the window is empty. */
@@ -18,14 +14,14 @@
 
 #include "pipeline/random.h"
 #include "stages/draws.h"
+#include "stages/weight.h"
 
 typedef struct shuffle_state {
     leat__shuffle_options options;
     leat__item **window;
     uint32_t count;
     uint64_t weight;
-    const leat__object *object; /* of the sample before, and where it ended there */
-    uint64_t end;
+    leat__weigher weigher;
     uint64_t epoch;     /* of the samples in the window */
     uint64_t number;    /* windows emitted in this epoch */
     leat__items held;   /* objects' ends: they follow the window */
@@ -72,23 +68,6 @@ static void emit_window(shuffle_state *state, leat__op *op)
     state->weight = 0;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t weigh(const shuffle_state *state, const leat__sample *sample)
-{
-    uint64_t chunk = state->options.lane->chunk_bytes, small = 0;
-    for (size_t i = 0; i < sample->field_count; i++) {
-        size_t size = sample->fields[i].bytes.size; /* smaller ones lie in the sample, larger ones never in one chunk */
-        small += size > LEAT__INLINE_BYTES && size < chunk;
-    }
-    uint64_t span = sample->end > sample->offset ? sample->end - sample->offset : 0, gap = 2 * chunk;
-    if (sample->object == state->object && sample->offset >= state->end) gap = least(gap, sample->offset - state->end);
-    return sizeof *sample + sample->item.bytes / 4 * 5 + least(small * chunk, span + gap);
-}
-
 static leat__step shuffle_begin(leat__op *op)
 {
     shuffle_state *state = leat__stage_state(op->stage);
@@ -100,14 +79,12 @@ static leat__step shuffle_begin(leat__op *op)
         if (!state->count || state->held.count >= options->window) emit_window(state, op);
         return LEAT__DONE;
     }
-    uint64_t weight = weigh(state, sample);
+    uint64_t weight = leat__weigh(&state->weigher, options->lane, sample);
     if (state->count && state->weight + weight > options->window_bytes) {
         atomic_fetch_add_explicit(&options->lane->flow->windows_cut, 1, memory_order_relaxed);
         emit_window(state, op);
     }
     state->epoch = sample->epoch;
-    state->object = sample->object;
-    state->end = sample->end;
     state->weight += weight;
     state->window[state->count++] = &sample->item;
     if (state->count == options->window) emit_window(state, op);

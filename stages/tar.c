@@ -44,6 +44,8 @@ struct leat__tar {
     uint64_t entry_offset;    /* of the entry's first header, extended ones included */
     uint64_t header_offset;   /* of the header read last */
     bool pending;             /* extended headers were read, their entry's own is to come */
+    bool global;              /* a pax global header was read */
+    uint64_t entries_end;     /* once it has ended well */
     uint64_t remaining;       /* BODY: bytes to come; SKIP: to be stepped over */
     uint64_t padding;         /* TEXT, BODY: up to the next block */
     leat__tar_header header;  /* of the entry */
@@ -106,19 +108,37 @@ void leat__tar_free(leat__tar *tar)
     free(tar);
 }
 
-void leat__tar_begin(leat__tar *tar, const leat__object *object, uint64_t epoch)
+void leat__tar_begin_at(leat__tar *tar, const leat__object *object, uint64_t epoch, uint64_t offset, uint64_t index)
 {
-    leat__wds_begin(&tar->wds, object, epoch);
+    leat__wds_begin(&tar->wds, object, epoch, index);
     entry_clear(tar);
     leat__tarext_next_archive(&tar->ext);
     tar->state = BLOCK;
-    tar->position = tar->entry_offset = tar->header_offset = 0;
+    tar->position = tar->entry_offset = tar->header_offset = offset;
+    tar->entries_end = 0;
+    tar->global = false;
     tar->block_size = 0;
+}
+
+void leat__tar_begin(leat__tar *tar, const leat__object *object, uint64_t epoch)
+{
+    leat__tar_begin_at(tar, object, epoch, 0, 0);
 }
 
 uint64_t leat__tar_ignored(const leat__tar *tar)
 {
     return tar->ignored;
+}
+
+bool leat__tar_has_global(const leat__tar *tar)
+{
+    return tar->global;
+}
+
+uint64_t leat__tar_entries_end(const leat__tar *tar)
+{
+    assert(tar->state == CLOSED);
+    return tar->entries_end;
 }
 
 /* ---- taking bytes ---- */
@@ -165,6 +185,19 @@ static void skip_step(leat__tar *tar, feed *f)
     if (tar->remaining == 0) tar->state = BLOCK;
 }
 
+uint64_t leat__tar_skippable(const leat__tar *tar)
+{
+    return tar->state == SKIP ? tar->remaining : 0;
+}
+
+void leat__tar_skip(leat__tar *tar, uint64_t bytes)
+{
+    assert(tar->state == SKIP && bytes <= tar->remaining);
+    tar->position += bytes;
+    tar->remaining -= bytes;
+    if (tar->remaining == 0) tar->state = BLOCK;
+}
+
 /* An entry is over, but for `rest` bytes up to the next header. */
 static void entry_done(leat__tar *tar, uint64_t rest)
 {
@@ -193,6 +226,7 @@ static leat_code text_open(leat__tar *tar, feed *f)
     tar->state = TEXT;
     tar->padding = padding_after(tar->header.size);
     tar->pending |= tar->header.kind != LEAT__TAR_PAX_GLOBAL; /* 'g' belongs to no entry */
+    tar->global |= tar->header.kind == LEAT__TAR_PAX_GLOBAL;
     return tar->header.size ? LEAT_OK : text_step(tar, f);
 }
 
@@ -387,6 +421,7 @@ leat_code leat__tar_end(leat__tar *tar, leat__tar_emit emit, void *user, leat_er
     tar->wds.emit = emit;
     tar->wds.user = user;
     leat__wds_end(&tar->wds);
+    tar->entries_end = between ? tar->position : tar->header_offset;
     tar->state = CLOSED; /* only begin may follow */
     return LEAT_OK;
 }

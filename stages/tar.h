@@ -31,6 +31,9 @@ void leat__tar_free(leat__tar *tar);                        /* takes; NULL is fi
 /* Begins an archive: forgets the one before, in any state. object: borrows, until the next begin. */
 void leat__tar_begin(leat__tar *tar, const leat__object *object, uint64_t epoch);
 
+/* Begins a part of an archive that begins, at byte `offset`, with the headers of sample number `index`; it may end behind any sample. */
+void leat__tar_begin_at(leat__tar *tar, const leat__object *object, uint64_t epoch, uint64_t offset, uint64_t index);
+
 /* Called with each sample, in order (gives): also samples that failed alone (failed, with `error`), such as one with a
  * field over the limit or two fields of one name. */
 typedef void (*leat__tar_emit)(void *user, leat__sample *sample);
@@ -47,6 +50,16 @@ leat_code leat__tar_feed(leat__tar *tar, const leat__bytes *bytes, leat__tar_emi
  * end-of-archive mark alone is fine (many writers leave it out), bytes after it are ignored. An archive of 0 bytes is
  * LEAT_ETRUNCATED. The incomplete sample is dropped; its key is in error->key. */
 leat_code leat__tar_end(leat__tar *tar, leat__tar_emit emit, void *user, leat_error *error);
+
+/* How many of the next bytes nobody looks at; so many, or fewer, may be stepped over instead of being fed (without an end: if the
+ * archive is shorter, it is for the caller to step over what is there alone). */
+uint64_t leat__tar_skippable(const leat__tar *tar);
+void leat__tar_skip(leat__tar *tar, uint64_t bytes);
+
+/* Of an archive that leat__tar_end has ended well: where its entries end and its end mark, if any, begins; and whether it has pax global
+ * headers, on which every entry after them depends. */
+uint64_t leat__tar_entries_end(const leat__tar *tar);
+bool leat__tar_has_global(const leat__tar *tar);
 
 /* Directories, links, devices and other entries without data, stepped over so far (all archives). */
 uint64_t leat__tar_ignored(const leat__tar *tar);

@@ -28,19 +28,31 @@ typedef struct leat__column {
     char origin[300];       /* arrays: the sample that fixed the shape, for messages */
 } leat__column;
 
-typedef struct leat__schema {
+typedef struct leat__schema leat__schema;
+struct leat__schema {
     leat__column *columns;
     size_t count, ragged_count;
     uint32_t batch_size;
     leat_image image;       /* every zero replaced */
-} leat__schema;
+    /* several sources: the same columns as each of them has them, with field names and image settings of its own; NULL: as here */
+    leat__schema **views;
+    size_t view_count;
+};
 
-/* Makes the schema that a config asks for. *schema: gives. LEAT_EINVAL names the field that is impossible. */
-leat_code leat__schema_new(const leat_config *config, leat__schema **schema, leat_error *error);
+/* Makes the schema that a config (with its choices made) asks for, with `rows` rows a batch. *schema: gives. LEAT_EINVAL names the field
+ * that is impossible, or the source whose fields are others. */
+leat_code leat__schema_new(const leat_config *config, uint32_t rows, leat__schema **schema, leat_error *error);
+
+/* The columns as the sample's source has them: names, `optional`, image settings. Shapes are those of the schema itself. */
+static inline const leat__schema *leat__schema_of(const leat__schema *schema, const leat__sample *sample)
+{
+    uint32_t source = sample->object->source;
+    return source < schema->view_count && schema->views[source] ? schema->views[source] : schema;
+}
 void leat__schema_free(leat__schema *schema); /* takes; NULL is fine */
 
-/* Fixes an array column's shape and dtype by a sample's field. LEAT_EMISSING, or as leat__npy_parse. */
-leat_code leat__schema_learn(leat__column *column, const leat__sample *sample, leat_error *error);
+/* Fixes the shape and dtype of array column i by a sample's field. LEAT_EMISSING, or as leat__npy_parse. */
+leat_code leat__schema_learn(leat__schema *schema, size_t i, const leat__sample *sample, leat_error *error);
 
 /* True once every column is known; then the bytes of a batch's block can be told (0 if it overflows). */
 bool leat__schema_is_known(const leat__schema *schema);
@@ -54,6 +66,7 @@ typedef struct leat__row_info {
     size_t key;             /* where it begins in the batch's text */
     const char *shard;      /* the listing's */
     uint64_t index;
+    uint32_t source;        /* which of several */
     leat__row_state state;
 } leat__row_info;
 

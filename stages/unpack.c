@@ -2,7 +2,7 @@
  *
  * What:    a shard's chunks go through the tar reader; a loose file's chunks become a sample of one field.
  * Order:   a shard that ends badly is followed by one more sample, with lost_object set, that stands for the rest of it and has
- *          the reason; where the merge takes whole objects in turn (marks_objects) also one that ended well. A loose file is always exactly one sample, failed or not, so that a file that
+ *          the reason; where the end has to be known (marks_objects) also one that ended well. A loose file is always exactly one sample, failed or not, so that a file that
  *          cannot be read leaves its place empty and shifts nothing.
  * Threads: job on the CPU pool (headers and bodies that cross chunks); one operation at a time owns the state. */
 #include "stages/unpack.h"
@@ -21,6 +21,8 @@ typedef struct unpack_state {
     uint64_t ordinal;       /* objects seen in this lane */
     bool dead;              /* the present one has ended here */
     uint64_t ignored;       /* of tar's count, booked so far */
+    uint64_t next_index;    /* of the shard's samples: behind the last one emitted */
+    uint64_t base;          /* of the present extent */
     /* a loose file's pieces */
     leat__bytes *pieces;
     size_t count, capacity;
@@ -74,7 +76,10 @@ static void give_up(unpack_state *state)
 
 static void emit_sample(void *user, leat__sample *sample)
 {
+    unpack_state *state = leat__stage_state(((leat__op *)user)->stage);
     leat__error_at_stage(&sample->error, "unpack");
+    state->next_index = sample->index + 1;
+    sample->base = state->base;
     leat__emit(user, &sample->item);
 }
 
@@ -91,6 +96,9 @@ static leat__step end_object(leat__op *op, const leat_error *error)
     if (!sample) return no_memory(op);
     sample->lost_object = sample->last_of_object = true;
     sample->failed = error != NULL;
+    sample->index = state->next_index;
+    sample->until = chunk->extent.last;
+    sample->base = state->base;
     if (error) {
         sample->error = *error;
         leat__error_at_stage(&sample->error, "unpack");
@@ -104,7 +112,11 @@ static leat__step unpack_shard_job(leat__op *op)
     LEAT__ASSERT_JOB(leat__stage_pipeline(op->stage));
     unpack_state *state = leat__stage_state(op->stage);
     const leat__chunk *chunk = (const leat__chunk *)op->input;
-    if (chunk->first) leat__tar_begin(state->tar, chunk->object, chunk->epoch);
+    if (chunk->first) {
+        state->next_index = chunk->extent.first;
+        state->base = chunk->extent.base;
+        leat__tar_begin_at(state->tar, chunk->object, chunk->epoch, chunk->extent.from, chunk->extent.first);
+    }
     leat_error error;
     if (chunk->failed) return end_object(op, chunk->error);
     if (leat__flow_is_cut(state->lane->flow, chunk->epoch)) {
@@ -174,6 +186,7 @@ static leat__step end_file(leat__op *op, const leat_error *error)
         return no_memory(op);
     }
     sample->last_of_object = true;
+    sample->base = ((const leat__chunk *)op->input)->extent.base;
     sample->failed = error != NULL;
     if (error) {
         sample->error = *error;

@@ -23,12 +23,12 @@ enum {
     SHOWN = 200,         /* bytes of a foreign name in a message, escapes included */
 };
 
-void leat__wds_begin(leat__wds *wds, const leat__object *object, uint64_t epoch)
+void leat__wds_begin(leat__wds *wds, const leat__object *object, uint64_t epoch, uint64_t index)
 {
     leat__wds_drop(wds, NULL);
     wds->object = object;
     wds->epoch = epoch;
-    wds->index = 0;
+    wds->index = index;
     wds->field = NULL;
 }
 

@@ -45,8 +45,8 @@ typedef enum leat__wds_verdict {
     LEAT__WDS_IGNORED,      /* belongs to no sample: step over the body */
 } leat__wds_verdict;
 
-/* Forgets the sample and begins an archive. */
-void leat__wds_begin(leat__wds *wds, const leat__object *object, uint64_t epoch);
+/* Forgets the sample and begins an archive, with sample number `index`. */
+void leat__wds_begin(leat__wds *wds, const leat__object *object, uint64_t epoch, uint64_t index);
 
 /* Takes up a file: emits the sample before it, if its key differs. A sample fails (and is emitted in its turn) with
  * LEAT_ECORRUPT: two fields of one name; LEAT_ELIMIT: over the limit, or more than 1024 fields; LEAT_EUNSUPPORTED:

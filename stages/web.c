@@ -1,6 +1,6 @@
 /* web.c - the fetch stage for URLs.
  *
- * What:    begins a transfer for each task, makes chunks of its buffers, pauses it while there is no room.
+ * What:    begins a transfer for each task's extent, makes chunks of its buffers, pauses it while there is no room.
  * Why so:  all that is hard about HTTP is in the client (http.h); here is only what the engine and it say to each other.
  * Threads: loop thread.
  * Latency: a buffer is handed on when it is full; a timer looks whether the next stage starves, and then hands on what a
@@ -23,7 +23,7 @@ typedef struct web_state {
     uint64_t ordinal;         /* objects begun in this lane */
     leat__op *op;             /* the one under way, NULL: none */
     leat__transfer *transfer;
-    uint64_t offset;
+    uint64_t offset;          /* in the object, of what comes next */
     leat__buffer *gathered;   /* small pieces, the first `filled` bytes of it; NULL: none */
     size_t filled;
 } web_state;
@@ -40,7 +40,7 @@ static bool emit_chunk(web_state *state, leat__bytes bytes, bool last, const lea
 {
     leat__op *op = state->op;
     const leat__task *task = (const leat__task *)op->input;
-    leat__chunk *chunk = leat__chunk_make(state->lane, task->object, task->epoch, bytes, state->offset, last, error);
+    leat__chunk *chunk = leat__chunk_make(state->lane, task, bytes, state->offset, last, error);
     if (!chunk) {
         leat__op_fail(op, LEAT_ENOMEM, "no memory for a chunk of a transfer");
         return false;
@@ -130,14 +130,16 @@ static leat__step web_begin(leat__op *op)
     assert(!state->op && !state->transfer);
     state->op = op;
     state->ordinal++;
-    state->offset = 0;
+    state->offset = task->extent.from;
     leat__error_clear(&op->error);
     leat_error error;
     leat_code code = LEAT_OK;
     bool unwanted = leat__flow_is_cut(state->lane->flow, task->epoch);
+    const leat__http_range range = {.from = task->extent.from, .to = task->extent.to, .total = task->total,
+                                    .etag = task->etag};
     if (!unwanted)
-        code = leat__http_get(*state->http, task->object->name, 0, state->lane->budget, &callbacks, state, &state->transfer,
-                              &error);
+        code = leat__http_get(*state->http, task->object->name, &range, state->lane->budget, &callbacks, state,
+                              &state->transfer, &error);
     if (code || unwanted) {
         bool emitted = emit_chunk(state, (leat__bytes){0}, true, code ? &error : NULL);
         state->op = NULL;

@@ -343,11 +343,11 @@ START_TEST(short_and_dropped_last_batches)
     static const uint32_t sizes[] = {1, 5, 8, 20, 100};
     leat_config config = small_config(make_shards(2, 10));
     config.batch_size = sizes[_i % 5];
-    config.drop_last = _i >= 5;
+    config.remainder = _i >= 5 ? LEAT_REMAINDER_DROP : LEAT_REMAINDER_SHORT;
     epoch_seen seen;
     see_all(&config, NULL, &seen);
     size_t full = 20 / config.batch_size, rest = 20 % config.batch_size;
-    bool last = rest && !config.drop_last;
+    bool last = rest && config.remainder == LEAT_REMAINDER_SHORT;
     ck_assert_uint_eq(seen.batches, full + last);
     ck_assert_uint_eq(seen.count, full * config.batch_size + last * rest);
     epoch_free(&seen);
@@ -358,7 +358,7 @@ START_TEST(epochs_on_one_loader)
 {
     leat_config config = small_config(make_shards(3, 7));
     config.epochs = 3;
-    config.drop_last = _i;
+    config.remainder = _i ? LEAT_REMAINDER_DROP : LEAT_REMAINDER_SHORT;
     leat_loader *loader = open_loader(&config);
     for (uint64_t epoch = 0; epoch < 3; epoch++) {
         for (uint64_t step = 0; step < (_i ? 2 : 3); step++) {

@@ -1,0 +1,113 @@
+/* digests.c - 64-bit digests of data and settings, by which a state knows them again.
+ *
+ * Source:  FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/): what is compared here is not hostile. */
+#include "loader/digests.h"
+
+#include <string.h>
+
+static const uint64_t start = UINT64_C(0xcbf29ce484222325);
+
+static uint64_t add(uint64_t digest, const void *data, size_t size)
+{
+    const uint8_t *bytes = data;
+    for (size_t i = 0; i < size; i++) digest = (digest ^ bytes[i]) * UINT64_C(0x100000001b3);
+    return digest;
+}
+
+/* A text and its NUL; NULL is another one than "". */
+static uint64_t add_text(uint64_t digest, const char *text)
+{
+    return text ? add(digest, text, strlen(text) + 1) : add(digest, "\1", 1);
+}
+
+static uint64_t add_number(uint64_t digest, uint64_t number)
+{
+    uint8_t bytes[8];
+    for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)(number >> 8 * i);
+    return add(digest, bytes, sizeof bytes);
+}
+
+static uint64_t add_float(uint64_t digest, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return add_number(digest, bits);
+}
+
+/* ---- data ---- */
+
+static uint64_t add_name(uint64_t digest, const leat__object *object)
+{
+    if (object->key) return add_text(digest, object->key);
+    size_t length = object->is_url ? strcspn(object->name, "?#") : strlen(object->name);
+    const char *slash = memrchr(object->name, '/', length), *name = slash ? slash + 1 : object->name;
+    digest = add(digest, name, length - (size_t)(name - object->name));
+    return add(digest, "", 1);
+}
+
+uint64_t leat__digest_names(const leat__origins *origins)
+{
+    uint64_t digest = start;
+    for (size_t i = 0; i < origins->count; i++) {
+        const leat__listing *listing = origins->all[i].listing;
+        for (size_t k = 0; k < listing->count; k++) digest = add_name(digest, &listing->objects[k]);
+        digest = add_number(digest, listing->count);
+    }
+    return digest;
+}
+
+uint64_t leat__digest_counts(const leat__origins *origins)
+{
+    uint64_t digest = start;
+    if (!origins->counted) return 0;
+    for (size_t i = 0; i < origins->count; i++) {
+        const leat__origin *origin = &origins->all[i];
+        digest = add_number(digest, origin->index ? leat__index_digest(origin->index) : origin->listing->count);
+    }
+    return digest ? digest : 1;
+}
+
+/* ---- settings ---- */
+
+uint64_t leat__digest_fields(const leat_field *fields, size_t count)
+{
+    uint64_t digest = start;
+    for (size_t i = 0; fields && i < count; i++) {
+        digest = add_text(digest, fields[i].tensor);
+        digest = add_text(digest, fields[i].names);
+        digest = add_number(digest, fields[i].kind);
+        digest = add_number(digest, fields[i].optional);
+    }
+    return digest;
+}
+
+uint64_t leat__digest_image(const leat_image *image)
+{
+    uint64_t digest = start;
+    const uint64_t numbers[] = {image->height, image->width, image->crop, image->resize_shorter, image->flip, image->orient,
+                                image->alpha, image->resample, image->decode, image->dtype, image->layout};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) digest = add_number(digest, numbers[i]);
+    for (int i = 0; i < 2; i++) {
+        digest = add_float(digest, image->scale[i]);
+        digest = add_float(digest, image->ratio[i]);
+    }
+    for (int i = 0; i < 3; i++) {
+        digest = add_float(digest, image->mean[i]);
+        digest = add_float(digest, image->std[i]);
+    }
+    return digest;
+}
+
+uint64_t leat__digest_mix(const leat_config *config)
+{
+    uint64_t digest = start;
+    if (!config->source_count) return 0;
+    for (size_t i = 0; i < config->source_count; i++) {
+        const leat_source *source = &config->sources[i];
+        double weight = source->weight ? source->weight : 1;
+        digest = add_number(digest, (uint64_t)(weight * 1e6 + 0.5));
+        digest = add_number(digest, leat__digest_fields(source->fields, source->field_count));
+        digest = add_number(digest, source->image ? leat__digest_image(source->image) : 0);
+    }
+    return digest;
+}
