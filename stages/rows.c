@@ -141,6 +141,13 @@ static bool rows_ready(leat__stage *stage, const leat__item *input)
 
 /* ---- rows ---- */
 
+/* Counts a sample of the epoch. */
+static void count(rows_state *state, const leat__sample *sample)
+{
+    state->samples++;
+    if (state->samples == state->options.limit) atomic_store(&state->options.flow->cut, sample->epoch + 1);
+}
+
 /* Gives the sample its row and emits it (takes). */
 static leat__step assign(leat__op *op, rows_state *state, leat__sample *sample)
 {
@@ -156,12 +163,11 @@ static leat__step assign(leat__op *op, rows_state *state, leat__sample *sample)
     sample->batch = state->batch;
     size_t bytes = ragged_bytes(state, sample);
     if (bytes) leat__batch_reserve_ragged(state->batch, bytes);
-    state->samples++;
+    count(state, sample);
     if (state->batch->assigned == state->options.schema->batch_size) {
         state->batch = NULL;
         state->step++;
     }
-    if (state->samples == state->options.limit) atomic_store(&state->options.flow->cut, sample->epoch + 1);
     leat__emit(op, &sample->item);
     return LEAT__DONE;
 }
@@ -182,7 +188,7 @@ static leat__step pass_over(rows_state *state, const leat__sample *sample)
 {
     if (sample->lost_object) return LEAT__DONE;
     state->skip--;
-    state->samples++;
+    count(state, sample);
     return LEAT__DONE;
 }
 
