@@ -28,7 +28,8 @@ typedef struct index_settings {
 static const cli_option run_options[] = {
     {.name = "to", .value = "DIR", .kind = CLI_TEXT, .offset = AT(config.to), .what = "the folder that the index goes into",
      .help = "the folder that the index goes into (default: beside the shards, one file a folder; URLs need it)"},
-    {.name = "threads", .value = "N", .kind = CLI_U32, .offset = AT(config.threads), .what = "a number of threads", .low = 1, .high = 1024,
+    {.name = "threads", .value = "N", .kind = CLI_U32, .offset = AT(config.threads), .what = "a number of threads", .low = 1,
+     .high = 1024,
      .help = "shards read side by side (default: one for each CPU)"},
     {.name = "json", .kind = CLI_FLAG, .offset = AT(json), .help = "print what was done as one JSON object"},
 };
@@ -106,9 +107,9 @@ const cli_command cli_index = {
     .argument = "SOURCE",
     .argument_what = "a folder of shards, a shard, a glob, URLs or @list.txt",
     .about = "Reads every shard once and writes leat.index: for each shard its name, size and number of samples, and where each\n"
-             "sample lies. With it several ranks share the data, a state is restored at once, and shards are read by sample. leat pack\n"
-             "writes it too. An index that does not match its shards is refused when it is used: run leat index again after a\n"
-             "change.",
+             "sample lies. With it several ranks share the data, a state is restored at once, and shards are read by sample.\n"
+             "leat pack writes it too. An index that does not match its shards is refused when it is used: run leat index again\n"
+             "after a change.",
     .example = "leat index shards",
     .groups = groups,
     .group_count = sizeof groups / sizeof groups[0],

@@ -1,7 +1,8 @@
 /* crew.c - threads that share out numbered tasks, while their caller looks on.
  *
  * What:    each thread takes the next number and works it off; the caller's thread shows progress and sees the stop flag meanwhile.
- * Why so:  no queue and no hand-over: a task is one thread's from beginning to end, and its result does not depend on how many there are.
+ * Why so:  no queue and no hand-over: a task is one thread's from beginning to end, and its result does not depend on how many
+ *          there are.
  * Threads: ours, signals blocked; look runs on the caller's alone.
  * Not here: the work (packfiles.c, indexing.c). */
 #include "loader/crew.h"

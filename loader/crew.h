@@ -22,8 +22,8 @@ typedef struct leat__crew {
     void (*end)(void *state);
 } leat__crew;
 
-/* Runs every task once. *unfinished: tasks were left over, as stopping was set by someone else. Returns the first failure. Thread: any.
- * Blocks: till done. */
+/* Runs every task once. *unfinished: tasks were left over, as stopping was set by someone else. Returns the first failure.
+ * Thread: any. Blocks: till done. */
 leat_code leat__crew_run(const leat__crew *crew, bool *unfinished, leat_error *error);
 
 #endif

@@ -1,8 +1,8 @@
 /* indexing.c - leat_index: reads shards and writes what they hold to leat.index.
  *
  * What:    lists the source, sorts the shards by folder and name, counts them side by side, then writes the index of each folder.
- * Why so:  nothing is written before every shard has been read to its end. The table needs all counts before the first byte, so places
- *          are held until then: 4 bytes a sample.
+ * Why so:  nothing is written before every shard has been read to its end. The table needs all counts before the first byte, so
+ *          places are held until then: 4 bytes a sample.
  * Threads: a crew that counts; the caller's thread shows progress, sees the stop flag, and writes.
  * Not here: one shard (indexshard.c), the file (indexstore.c). */
 #include <leat/index.h>
@@ -44,7 +44,8 @@ static leat_code choose(indexing *i, leat_error *error)
 {
     const leat_index_config *wanted = i->wanted;
     leat_config config = LEAT_CONFIG_INIT;
-    if (wanted->to && !*wanted->to) return leat__fail(error, LEAT_EINVAL, 0, "to: give the folder that the index goes into, or nothing");
+    if (wanted->to && !*wanted->to)
+        return leat__fail(error, LEAT_EINVAL, 0, "to: give the folder that the index goes into, or nothing");
     config.source = wanted->source;
     config.index = "none";
     config.threads = wanted->threads;
@@ -67,7 +68,8 @@ static int compare(const void *a, const void *b)
 static leat_code pick_shards(indexing *i, leat_error *error)
 {
     const leat__listing *listing = i->listing;
-    if (!listing->shards) return leat__fail(error, LEAT_EINVAL, 0, "the source has no shards, but loose files, which need no index");
+    if (!listing->shards)
+        return leat__fail(error, LEAT_EINVAL, 0, "the source has no shards, but loose files, which need no index");
     if (!i->wanted->to && listing->objects[0].is_url)
         return leat__fail(error, LEAT_EINVAL, 0, "the shards are not on local disk: say where the index goes to (to, --to DIR)");
     i->shards = calloc(listing->count, sizeof *i->shards);
@@ -94,8 +96,8 @@ static void look(void *job)
     indexing *i = job;
     if (i->wanted->stop && *i->wanted->stop) atomic_store(&i->run.stopping, true);
     if (!i->wanted->progress) return;
-    leat_index_progress progress = {.shards = atomic_load(&i->run.shards), .total = i->count, .samples = atomic_load(&i->run.samples),
-                                    .bytes = atomic_load(&i->run.bytes)};
+    leat_index_progress progress = {.shards = atomic_load(&i->run.shards), .total = i->count,
+                                    .samples = atomic_load(&i->run.samples), .bytes = atomic_load(&i->run.bytes)};
     i->wanted->progress(i->wanted->progress_user, &progress);
 }
 
@@ -132,11 +134,13 @@ static void end_counting(void *state)
 static leat_code count(indexing *i, leat_error *error)
 {
     bool unfinished;
-    leat__crew crew = {.name = "leat-index", .tasks = i->count, .threads = i->config.threads, .job = i, .stopping = &i->run.stopping,
+    leat__crew crew = {.name = "leat-index", .tasks = i->count, .threads = i->config.threads, .job = i,
+                       .stopping = &i->run.stopping,
                        .look = look, .begin = begin_counting, .run = count_shard, .end = end_counting};
     leat_code code = leat__crew_run(&crew, &unfinished, error);
     look(i);
-    if ((!code && unfinished) || code == LEAT_ECLOSED) return leat__fail(error, LEAT_ECLOSED, 0, "stopped as asked; no index was written");
+    if ((!code && unfinished) || code == LEAT_ECLOSED)
+        return leat__fail(error, LEAT_ECLOSED, 0, "stopped as asked; no index was written");
     return code;
 }
 

@@ -1,9 +1,9 @@
 /* indexshard.c - reads one shard to its end and says what an index has to know of it.
  *
- * What:    bytes as stored -> decompressor -> the tar reader of the loader, which holds nothing: with a limit of 0 bytes a sample, bodies
- *          are stepped over, and samples that fail are counted as they are when they are read.
- * Why so:  the loader's own reader decides what a sample is, so the count is the loader's. It reads all bytes of packed shards and of
- *          URLs; on local disk a body longer than what is read at a time is not read, which is most of a shard of videos.
+ * What:    bytes as stored -> decompressor -> the tar reader of the loader, which holds nothing: with a limit of 0 bytes a
+ *          sample, bodies are stepped over, and samples that fail are counted as they are when they are read.
+ * Why so:  the loader's own reader decides what a sample is, so the count is the loader's. It reads all bytes of packed shards
+ *          and of URLs; on local disk a body longer than what is read at a time is not read, which is most of a shard of videos.
  * Threads: one at a time.
  * Not here: threads and files of indexes (indexing.c), the network (indexweb.c). */
 #include "loader/indexshard.h"
@@ -94,11 +94,13 @@ leat_code leat__shard_counter_feed(leat__shard_counter *counter, const leat__byt
     leat_code code = LEAT_OK;
     if (counter->bytes < LEAT__INDEX_HEAD) {
         size_t missing = LEAT__INDEX_HEAD - (size_t)counter->bytes;
-        if (bytes->size) counter->head_crc = libdeflate_crc32(counter->head_crc, bytes->data, bytes->size < missing ? bytes->size : missing);
+        if (bytes->size)
+            counter->head_crc = libdeflate_crc32(counter->head_crc, bytes->data, bytes->size < missing ? bytes->size : missing);
     }
     counter->bytes += bytes->size;
     atomic_fetch_add_explicit(&counter->run->bytes, bytes->size, memory_order_relaxed);
-    if (!leat__decompressor_passes(counter->decompressor, bytes->data, bytes->size, last)) code = unpack(counter, bytes, last, error);
+    if (!leat__decompressor_passes(counter->decompressor, bytes->data, bytes->size, last))
+        code = unpack(counter, bytes, last, error);
     else if (bytes->size) code = leat__tar_feed(counter->tar, bytes, on_sample, counter, error);
     if (!code && last) code = leat__tar_end(counter->tar, on_sample, counter, error);
     return code;
@@ -118,7 +120,8 @@ static leat_code read_chunk(leat__shard_counter *counter, int fd, uint64_t at, s
     if (got > 0 || size == 0) return LEAT_OK;
     int number = errno;
     leat__bytes_release(bytes);
-    if (got < 0) return leat__fail_errno(error, leat__code_of_errno(number), number, "reading at byte %llu", (unsigned long long)at);
+    if (got < 0)
+        return leat__fail_errno(error, leat__code_of_errno(number), number, "reading at byte %llu", (unsigned long long)at);
     return leat__fail(error, LEAT_ECHANGED, 0, "it became shorter while it was read: it ends at byte %llu", (unsigned long long)at);
 }
 
@@ -159,7 +162,8 @@ static leat_code check_unchanged(int fd, const struct stat *before, leat_error *
 {
     struct stat now;
     if (fstat(fd, &now) < 0) return leat__fail_errno(error, LEAT_EIO, errno, "looking at it again");
-    if (now.st_size == before->st_size && now.st_mtim.tv_sec == before->st_mtim.tv_sec && now.st_mtim.tv_nsec == before->st_mtim.tv_nsec)
+    if (now.st_size == before->st_size && now.st_mtim.tv_sec == before->st_mtim.tv_sec &&
+        now.st_mtim.tv_nsec == before->st_mtim.tv_nsec)
         return LEAT_OK;
     return leat__fail(error, LEAT_ECHANGED, 0, "it changed while it was read");
 }
@@ -201,7 +205,8 @@ static leat_code finish(leat__shard_counter *counter, leat__index_row *row, leat
     bool by_sample = leat__decompressor_codec(counter->decompressor) == LEAT__CODEC_NONE && !leat__tar_has_global(counter->tar);
     uint64_t samples = counter->places.count;
     if (!counter->code) counter->code = leat__place_list_add(&counter->places, leat__tar_entries_end(counter->tar), NULL);
-    if (counter->code) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for the places of %llu samples", (unsigned long long)samples);
+    if (counter->code)
+        return leat__fail(error, LEAT_ENOMEM, 0, "no memory for the places of %llu samples", (unsigned long long)samples);
     *row = (leat__index_row){.bytes = counter->bytes, .samples = samples, .head_crc = counter->head_crc, .has_head_crc = true};
     if (by_sample) row->places = leat__place_list_take(&counter->places);
     return LEAT_OK;

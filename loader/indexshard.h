@@ -43,14 +43,14 @@ enum { LEAT__INDEX_CHUNK = 1 << 20 }; /* bytes read or unpacked at a time */
 leat__shard_counter *leat__shard_counter_new(leat__index_run *run, leat_error *error);
 void leat__shard_counter_free(leat__shard_counter *counter); /* takes; NULL is fine */
 
-/* Counts a shard. row: its facts, with etag "" or (of a URL) in etag[]; row->name is left alone; row->places: gives (free), NULL if it
- * can't be read by sample. A failure names the shard. Blocks: till done, or stopping (LEAT_ECLOSED). */
+/* Counts a shard. row: its facts, with etag "" or (of a URL) in etag[]; row->name is left alone; row->places: gives (free), NULL
+ * if it can't be read by sample. A failure names the shard. Blocks: till done, or stopping (LEAT_ECLOSED). */
 enum { LEAT__INDEX_ETAG = 128 };
 leat_code leat__shard_counter_run(leat__shard_counter *counter, const leat__object *object, leat__index_row *row,
                                   char etag[LEAT__INDEX_ETAG], leat_error *error);
 
-/* The steps of it, for the two ways to read. Bytes of the shard as stored, in order (borrows); last: nothing follows; bytes may be empty
- * then. */
+/* The steps of it, for the two ways to read. Bytes of the shard as stored, in order (borrows); last: nothing follows; bytes may
+ * be empty then. */
 leat_code leat__shard_counter_feed(leat__shard_counter *counter, const leat__bytes *bytes, bool last, leat_error *error);
 
 /* Reads counter->object over the network, feeding it all; sets etag. */

@@ -2,7 +2,8 @@
  *
  * What:    the loader's HTTP client on a loop of the thread's own; what comes is counted as it comes.
  * Why so:  counting is headers only and takes no time beside the network, so it needs no thread apart from the loop's.
- * Threads: a leat__index_web belongs to one thread, which runs its loop; it has all signals blocked (crew.c), as the client asks for.
+ * Threads: a leat__index_web belongs to one thread, which runs its loop; it has all signals blocked (crew.c), as the client asks
+ *          for.
  * Not here: what the bytes say (indexshard.c), how HTTP is done (stages/http.h). */
 #include "loader/indexshard.h"
 
@@ -97,7 +98,8 @@ static leat_code web_new(leat__shard_counter *counter, leat_error *error)
     if (web->timed) rc = uv_timer_start(&web->timer, on_look, LOOK_MS, LOOK_MS);
     if (rc) return leat__fail(error, LEAT_ESYSTEM, -rc, "an event loop: %s", uv_strerror(rc));
     web->timer.data = web;
-    leat__http_options options = leat__http_options_of(counter->run->config, leat__env_real(), &web->loop, counter->arena, LEAT__INDEX_CHUNK);
+    leat__http_options options = leat__http_options_of(counter->run->config, leat__env_real(), &web->loop, counter->arena,
+                                                       LEAT__INDEX_CHUNK);
     options.connections = 1;
     return leat__http_new(&options, &web->http, error);
 }

@@ -1,8 +1,8 @@
 /* packfiles.c - packs files on local disk: each thread writes whole shards, reading its files itself.
  *
  * What:    a crew whose tasks are the plan's shards.
- * Why so:  a shard is one thread's from its first file to its rename, memory is one buffer a thread, and the bytes don't depend on how
- *          many threads there are.
+ * Why so:  a shard is one thread's from its first file to its rename, memory is one buffer a thread, and the bytes don't depend
+ *          on how many threads there are.
  * Threads: writers of our own; the caller's thread reports progress and sees the stop flag.
  * Not here: which file goes where (packplan.c), the bytes of a shard (packshard.c), the threads (crew.c). */
 #include <stdlib.h>

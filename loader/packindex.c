@@ -1,9 +1,9 @@
 /* packindex.c - the index of what leat_pack writes.
  *
  * What:    notes each shard when it is finished; at the end writes leat.index for all shards of the folder.
- * Why so:  the places are known while they are written, so the index costs nothing. It is the one that leat_index would write, byte for
- *          byte. Shards of an earlier run keep the rows they have in an index that is there, if they still match them; if one has none,
- *          no index is written: it would lack a shard, and the whole folder would be refused.
+ * Why so:  the places are known while they are written, so the index costs nothing. It is the one that leat_index would write,
+ *          byte for byte. Shards of an earlier run keep the rows they have in an index that is there, if they still match them;
+ *          if one has none, no index is written: it would lack a shard, and the whole folder would be refused.
  * Threads: leat__pack_note_shard on any; the rest on leat_pack's caller's.
  * Not here: the file (indexstore.c). */
 #include <assert.h>
@@ -59,7 +59,8 @@ leat_code leat__pack_note_shard(leat__pack_job *job, const char *name, uint64_t 
 }
 
 /* The places of a row of an index that is there. *units: gives; NULL: it has none, or they are damaged. */
-static leat_code copy_places(const leat__index_file *old, size_t shard, const leat__index_row *row, uint32_t **units, leat_error *error)
+static leat_code copy_places(const leat__index_file *old, size_t shard, const leat__index_row *row, uint32_t **units,
+                             leat_error *error)
 {
     leat_error damage;
     leat__place_list list = {0};
@@ -107,7 +108,8 @@ static leat_code keep_others(leat__pack_job *job, const leat__index_file *old, s
     leat__index_list others = {0};
     for (struct dirent *entry; !code && *whole && (entry = readdir(folder)) != NULL;) {
         leat__filename filename = leat__filename_parse(entry->d_name);
-        if (entry->d_name[0] == '.' || !leat__filename_is_shard(&filename) || leat__index_list_find(&written, entry->d_name)) continue;
+        if (entry->d_name[0] == '.' || !leat__filename_is_shard(&filename) || leat__index_list_find(&written, entry->d_name))
+            continue;
         code = leat__index_list_add(&others, &(leat__index_row){.name = entry->d_name, .etag = ""}, error);
     }
     closedir(folder);
@@ -125,7 +127,8 @@ leat_code leat__pack_write_index(leat__pack_job *job, leat_error *error)
     leat_error ignored;
     leat_code code = leat__index_list_sort(&job->index, job->config.to, error);
     if (code) return code;
-    if (asprintf(&path, "%s/" LEAT__INDEX_NAME, job->config.to) < 0) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a path");
+    if (asprintf(&path, "%s/" LEAT__INDEX_NAME, job->config.to) < 0)
+        return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a path");
     leat__index_file_open(path, path, &old, &ignored);
     free(path);
     code = keep_others(job, old, job->index.count, &whole, error);

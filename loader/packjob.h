@@ -54,8 +54,8 @@ bool leat__pack_is_name(const leat__pack_job *job, const char *name);
 /* Makes a folder and those above it, and opens it. *directory: its descriptor, gives. */
 leat_code leat__pack_open_folder(const char *to, int *directory, leat_error *error);
 
-/* Notes a finished shard for the index: its samples, and their places in tar's blocks (samples + 1 of them; takes, also on failure).
- * Thread: any. */
+/* Notes a finished shard for the index: its samples, and their places in tar's blocks (samples + 1 of them; takes, also on
+ * failure). Thread: any. */
 leat_code leat__pack_note_shard(leat__pack_job *job, const char *name, uint64_t bytes, uint64_t samples, uint32_t *places,
                                 leat_error *error);
 

@@ -1,11 +1,12 @@
 /* index.c - how many samples the shards of a listing have, and where each lies: indexes found, joined, compared, asked.
  *
- * What:    each shard of the listing is pointed to its row of one of the indexes ("parts"): beside the shards one for each folder, or the
- *          one that the user named. Then sizes are compared with those on disk.
- * Why so:  counts decide what every rank reads, so that one shard that the index doesn't know, or knows otherwise, is an error before
- *          anything is read. 20,000 stats cost some 40 ms, at most; beyond that a shard is compared when it is opened.
+ * What:    each shard of the listing is pointed to its row of one of the indexes ("parts"): beside the shards one for each
+ *          folder, or the one that the user named. Then sizes are compared with those on disk.
+ * Why so:  counts decide what every rank reads, so that one shard that the index doesn't know, or knows otherwise, is an error
+ *          before anything is read. 20,000 stats cost some 40 ms, at most; beyond that a shard is compared when it is opened.
  * Threads: see index.h.
- * Invariants: (1) every shard has a part and a row in it, every loose file has none and counts 1   (2) counts sum up to at most 2^56
+ * Invariants: (1) every shard has a part and a row in it, every loose file has none and counts 1   (2) counts sum up to at most
+ *             2^56
  * Not here: finding and loading one index (indexpart.c), formats (indexfile.c, indexforeign.c). */
 #include "stages/index.h"
 
@@ -70,7 +71,8 @@ static leat_code fail_lacks(const char *shown, const leat__object *object, leat_
 }
 
 /* Loads the index of each folder. *found: there is one in each; else in none. */
-static leat_code load_folders(leat__index *index, const folders *f, const leat__index_source *source, bool *found, leat_error *error)
+static leat_code load_folders(leat__index *index, const folders *f, const leat__index_source *source, bool *found,
+                              leat_error *error)
 {
     const leat__object *without = NULL;
     *found = false;
@@ -83,7 +85,8 @@ static leat_code load_folders(leat__index *index, const folders *f, const leat__
         if (*found && without) break;
     }
     if (!*found || !without) return LEAT_OK;
-    return leat__fail(error, LEAT_ECHANGED, 0, "there is no leat.index beside %.400s, but beside other shards of the source: run leat index",
+    return leat__fail(error, LEAT_ECHANGED, 0,
+                      "there is no leat.index beside %.400s, but beside other shards of the source: run leat index",
                       without->display);
 }
 
@@ -102,7 +105,8 @@ static leat_code find_beside(leat__index *index, const leat__listing *listing, c
     }
     leat_code code = load_folders(index, &f, source, found, error);
     if (code || !*found || !too_many) return code;
-    return leat__fail(error, LEAT_ELIMIT, 0, "the shards lie in over %d folders, each with an index of its own: make one of all with leat index "
+    return leat__fail(error, LEAT_ELIMIT, 0,
+                      "the shards lie in over %d folders, each with an index of its own: make one of all with leat index "
                       "--to DIR, and name it", MOST_PARTS);
 }
 
@@ -155,11 +159,12 @@ static leat_code check_size(const leat__index *index, size_t i, const leat__obje
     if (stat(object->name, &status) < 0) return LEAT_OK;
     uint64_t bytes = (uint64_t)status.st_size, last = 0;
     if (row.bytes != UINT64_MAX && row.bytes != bytes)
-        return leat__fail(error, LEAT_ECHANGED, 0, "%.400s: index %s says %llu bytes, the shard has %llu: run leat index again", object->display,
-                          shown, (unsigned long long)row.bytes, (unsigned long long)bytes);
+        return leat__fail(error, LEAT_ECHANGED, 0, "%.400s: index %s says %llu bytes, the shard has %llu: run leat index again",
+                          object->display, shown, (unsigned long long)row.bytes, (unsigned long long)bytes);
     if (row.places) last = (uint64_t)row.places[row.samples] * LEAT__PLACE_UNIT;
     if (last <= bytes) return LEAT_OK;
-    return leat__fail(error, LEAT_ECHANGED, 0, "%.400s: index %s has a sample that ends at byte %llu, the shard has %llu: make the index again",
+    return leat__fail(error, LEAT_ECHANGED, 0,
+                      "%.400s: index %s has a sample that ends at byte %llu, the shard has %llu: make the index again",
                       object->display, shown, (unsigned long long)last, (unsigned long long)bytes);
 }
 
@@ -193,8 +198,8 @@ static uint64_t digest_of(const leat__index *index, const leat__listing *listing
         leat__index_row row;
         row_of(index, i, &row);
         leat__filename filename = leat__filename_parse(listing->objects[i].name);
-        bool loose = index->part_of[i] == NO_PART;
-        hash = loose ? hash_bytes(hash, filename.base, (size_t)(filename.end - filename.base)) : hash_bytes(hash, row.name, strlen(row.name));
+        if (index->part_of[i] != NO_PART) hash = hash_bytes(hash, row.name, strlen(row.name));
+        else hash = hash_bytes(hash, filename.base, (size_t)(filename.end - filename.base));
         hash = hash_number(hash_bytes(hash, "", 1), row.samples);
         hash = hash_number(hash, row.bytes);
     }
@@ -222,7 +227,8 @@ leat_code leat__index_find(const leat__listing *listing, const char *wanted, lea
         index->rows = calloc(index->count, sizeof *index->rows);
         index->part_of = calloc(index->count, sizeof *index->part_of);
     }
-    if (!index || !index->counts || !index->rows || !index->part_of) code = leat__fail(error, LEAT_ENOMEM, 0, "no memory for an index");
+    if (!index || !index->counts || !index->rows || !index->part_of)
+        code = leat__fail(error, LEAT_ENOMEM, 0, "no memory for an index");
     else if (wanted) code = find_named(index, wanted, listing, &source, error);
     else code = find_beside(index, listing, &source, &found, error);
     if (!code && found) code = join(index, listing, error);

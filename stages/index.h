@@ -1,7 +1,8 @@
 /* index.h - how many samples the shards of a listing have, and where each lies, out of an index that was written before.
  *
- * index.c finds and joins indexes and looks things up; indexfile.c reads and writes leat.index; indexforeign.c reads those of others.
- * Objects go by their position in listing->objects. All of it is foreign data: sizes and checksums are compared before it is used. */
+ * index.c finds and joins indexes and looks things up; indexfile.c reads and writes leat.index; indexforeign.c reads those of
+ * others. Objects go by their position in listing->objects. All of it is foreign data: sizes and checksums are compared before it
+ * is used. */
 #ifndef LEAT__INDEX_H
 #define LEAT__INDEX_H
 
@@ -18,14 +19,14 @@ typedef struct leat__index leat__index;
 typedef leat_code (*leat__index_fetch)(void *user, const char *url, uint64_t max_bytes, uint8_t **bytes, size_t *size,
                                        leat_error *error);
 
-/* Finds the index of a listing. wanted: leat_config.index. NULL: leat.index in the folders of the shards; *index is NULL, with LEAT_OK,
- * if no folder has one. "none", or a listing without shards: likewise NULL; a loose file among shards counts as one sample. fetch,
- * user: for URLs; fetch may be NULL, then no URL is asked for. listing: borrows, until it returns. *index: gives, to be ended by
- * leat__index_free; NULL on failure. LEAT_ECHANGED: the index lacks a shard, or a shard on local disk has another size than it says
- * (looked at if there are at most 20,000); LEAT_ECORRUPT, LEAT_EFORMAT, LEAT_EUNSUPPORTED (newer version), LEAT_ELIMIT; LEAT_ENOTFOUND
- * (only with wanted). Blocks. */
-leat_code leat__index_find(const leat__listing *listing, const char *wanted, leat__index_fetch fetch, void *user, leat__index **index,
-                           leat_error *error);
+/* Finds the index of a listing. wanted: leat_config.index. NULL: leat.index in the folders of the shards; *index is NULL, with
+ * LEAT_OK, if no folder has one. "none", or a listing without shards: likewise NULL; a loose file among shards counts as one
+ * sample. fetch, user: for URLs; fetch may be NULL, then no URL is asked for. listing: borrows, until it returns. *index: gives,
+ * to be ended by leat__index_free; NULL on failure. LEAT_ECHANGED: the index lacks a shard, or a shard on local disk has another
+ * size than it says (looked at if there are at most 20,000); LEAT_ECORRUPT, LEAT_EFORMAT, LEAT_EUNSUPPORTED (newer version),
+ * LEAT_ELIMIT; LEAT_ENOTFOUND (only with wanted). Blocks. */
+leat_code leat__index_find(const leat__listing *listing, const char *wanted, leat__index_fetch fetch, void *user,
+                           leat__index **index, leat_error *error);
 
 void leat__index_free(leat__index *index); /* takes; NULL is fine */
 
@@ -35,9 +36,10 @@ const uint64_t *leat__index_counts(const leat__index *index);
 /* True if the object may be read by sample: an uncompressed tar whose places are known, without pax global headers. */
 bool leat__index_has_places(const leat__index *index, uint64_t object);
 
-/* Fills places[0..count] (count + 1 numbers, rising): sample first + i lies at bytes places[i]..places[i+1] of the shard, headers before
- * it included; what lies between samples belongs to the one before or after. Needs leat__index_has_places and first + count <= its
- * count. Reads the index file: call it on an I/O thread. LEAT_ECORRUPT if a checksum is wrong or places don't rise, LEAT_EIO. Blocks. */
+/* Fills places[0..count] (count + 1 numbers, rising): sample first + i lies at bytes places[i]..places[i+1] of the shard, headers
+ * before it included; what lies between samples belongs to the one before or after. Needs leat__index_has_places and first +
+ * count <= its count. Reads the index file: call it on an I/O thread. LEAT_ECORRUPT if a checksum is wrong or places don't rise,
+ * LEAT_EIO. Blocks. */
 leat_code leat__index_places(const leat__index *index, uint64_t object, uint64_t first, uint64_t count, uint64_t *places,
                              leat_error *error);
 
@@ -53,7 +55,8 @@ enum { LEAT__INDEX_HEAD = 4096 };
 
 void leat__index_get_facts(const leat__index *index, uint64_t object, leat__index_facts *facts);
 
-/* Of base names, counts and sizes in the listing's order, so that a data set that was moved is the same: for a state's fingerprint. */
+/* Of base names, counts and sizes in the listing's order, so that a data set that was moved is the same: for a state's
+ * fingerprint. */
 uint64_t leat__index_digest(const leat__index *index);
 
 #endif

@@ -2,8 +2,8 @@
  *
  * What:    header and table are read and checked when it is opened; places block by block, when they are asked for.
  * Why so:  there is one way to lay out given rows (positions are where the bytes before them end, names rise), and every byte lies
- *          under a checksum. So any other file is refused by comparing, and nothing in it is ever followed unchecked. Memory is taken for
- *          what the file is large enough to hold, never for what a header says.
+ *          under a checksum. So any other file is refused by comparing, and nothing in it is ever followed unchecked. Memory is
+ *          taken for what the file is large enough to hold, never for what a header says.
  *          pread and not mmap: a file that shrinks must be an error, not SIGBUS.
  * Threads: any number may read an open file.
  * Invariants: (1) exactly one of fd >= 0 and bytes is there   (2) text of shard i begins at table + string_at(i), and is terminated
@@ -59,7 +59,8 @@ static leat_code read_at(const leat__index_file *file, uint64_t at, void *out, s
         ssize_t got = pread(file->fd, (uint8_t *)out + done, size - done, (off_t)(at + done));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0)
-            return leat__fail_errno(error, LEAT_EIO, errno, "index %s: reading at byte %llu", file->shown, (unsigned long long)(at + done));
+            return leat__fail_errno(error, LEAT_EIO, errno, "index %s: reading at byte %llu", file->shown,
+                                    (unsigned long long)(at + done));
         if (got == 0) return fail_short(file, at + done, error);
         done += (size_t)got;
     }
@@ -79,9 +80,11 @@ static leat_code check_header(leat__index_file *file, const uint8_t *header, uin
         return leat__fail(error, LEAT_EFORMAT, 0, "index %s: not a file of leat index", file->shown);
     uint32_t version = leat__get_u32(header + 8);
     if (version > LEAT__INDEX_VERSION)
-        return leat__fail(error, LEAT_EUNSUPPORTED, 0, "index %s: version %u of the format, this leat reads %u: run leat index again", file->shown,
+        return leat__fail(error, LEAT_EUNSUPPORTED, 0,
+                          "index %s: version %u of the format, this leat reads %u: run leat index again", file->shown,
                           version, LEAT__INDEX_VERSION);
-    if (libdeflate_crc32(0, header, 60) != leat__get_u32(header + 60)) return fail_damaged(file, "the header's checksum is wrong", 60, error);
+    if (libdeflate_crc32(0, header, 60) != leat__get_u32(header + 60))
+        return fail_damaged(file, "the header's checksum is wrong", 60, error);
     uint64_t size = leat__get_u64(header + 16);
     file->shards = leat__get_u64(header + 24);
     *samples = leat__get_u64(header + 32);
@@ -109,7 +112,8 @@ void leat__index_file_row(const leat__index_file *file, size_t shard, leat__inde
     const char *text = (const char *)file->table + leat__get_u64(at + 40);
     *row = (leat__index_row){.name = text, .etag = text + leat__get_u32(at + 32) + 1, .bytes = leat__get_u64(at),
                              .samples = leat__get_u64(at + 8), .head_crc = leat__get_u32(at + 24),
-                             .has_head_crc = (flags & LEAT__INDEX_HAS_HEAD) != 0, .has_places = (flags & LEAT__INDEX_HAS_PLACES) != 0};
+                             .has_head_crc = (flags & LEAT__INDEX_HAS_HEAD) != 0,
+                             .has_places = (flags & LEAT__INDEX_HAS_PLACES) != 0};
 }
 
 /* The texts of a row: name and ETag, each with a zero byte behind it, lie at `text`; *next: where the row's after it do. */
@@ -121,7 +125,8 @@ static bool texts_fit(const leat__index_file *file, const uint8_t *row, uint64_t
         return false;
     const uint8_t *at = file->table + text;
     *next = text + name + etag + 2;
-    return memchr(at, 0, name + 1) == at + name && memchr(at + name + 1, 0, etag + 1) == at + name + 1 + etag && !memchr(at, '/', name);
+    return memchr(at, 0, name + 1) == at + name && !memchr(at, '/', name) &&
+           memchr(at + name + 1, 0, etag + 1) == at + name + 1 + etag;
 }
 
 /* What a row says of places: they lie at `places`, *next: where the ones after it do. */
@@ -277,8 +282,8 @@ bool leat__places_rise(const uint64_t *places, uint64_t count, uint64_t bytes, u
 }
 
 /* Reads the block that place number `number` is in; *there: how many places it has. */
-static leat_code read_block(const leat__index_file *file, uint64_t start, uint64_t last, uint64_t number, uint8_t *block, size_t *there,
-                            leat_error *error)
+static leat_code read_block(const leat__index_file *file, uint64_t start, uint64_t last, uint64_t number, uint8_t *block,
+                            size_t *there, leat_error *error)
 {
     uint64_t first = number / LEAT__PLACE_BLOCK * LEAT__PLACE_BLOCK;
     uint64_t at = start + number / LEAT__PLACE_BLOCK * LEAT__INDEX_BLOCK_BYTES;
@@ -304,6 +309,6 @@ leat_code leat__index_file_places(const leat__index_file *file, size_t shard, ui
         for (; from < there && i <= count; from++, i++) places[i] = (uint64_t)leat__get_u32(block + from * 4) * LEAT__PLACE_UNIT;
     }
     if (leat__places_rise(places, count, row.bytes, &bad)) return LEAT_OK;
-    return leat__fail(error, LEAT_ECORRUPT, 0, "index %s: the place of sample %llu of %.300s cannot be: run leat index again", file->shown,
-                      (unsigned long long)(first + bad), row.name);
+    return leat__fail(error, LEAT_ECORRUPT, 0, "index %s: the place of sample %llu of %.300s cannot be: run leat index again",
+                      file->shown, (unsigned long long)(first + bad), row.name);
 }

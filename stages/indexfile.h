@@ -32,9 +32,9 @@ typedef struct leat__index_row {
 
 typedef struct leat__index_file leat__index_file;
 
-/* Opens one on local disk, which stays open; or takes bytes that were fetched (takes, also on failure). shown: its name for messages,
- * copied. *file: gives, to be ended by leat__index_file_free; NULL on failure. LEAT_ENOTFOUND and the like; LEAT_EFORMAT (no
- * leat.index), LEAT_EUNSUPPORTED (a newer version), LEAT_ETRUNCATED, LEAT_ECORRUPT, LEAT_ENOMEM. Blocks. */
+/* Opens one on local disk, which stays open; or takes bytes that were fetched (takes, also on failure). shown: its name for
+ * messages, copied. *file: gives, to be ended by leat__index_file_free; NULL on failure. LEAT_ENOTFOUND and the like;
+ * LEAT_EFORMAT (no leat.index), LEAT_EUNSUPPORTED (a newer version), LEAT_ETRUNCATED, LEAT_ECORRUPT, LEAT_ENOMEM. Blocks. */
 leat_code leat__index_file_open(const char *path, const char *shown, leat__index_file **file, leat_error *error);
 leat_code leat__index_file_of_bytes(uint8_t *bytes, size_t size, const char *shown, leat__index_file **file, leat_error *error);
 void leat__index_file_free(leat__index_file *file); /* takes; NULL is fine */

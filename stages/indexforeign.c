@@ -1,8 +1,9 @@
 /* indexforeign.c - indexes that other programs have written: WebDataset's wids (JSON) and DALI's wds2idx (.idx).
  *
  * What:    both become rows like those of leat.index; shards are told by their base names.
- * Why so:  DALI gives the offsets of bodies, not of headers. What lies between the last body of one sample and the first of the next is
- *          the next one's headers: a sample begins where the one before ends, rounded up to tar's blocks, the first one at 0.
+ * Why so:  DALI gives the offsets of bodies, not of headers. What lies between the last body of one sample and the first of the
+ *          next is the next one's headers: a sample begins where the one before ends, rounded up to tar's blocks, the first one
+ *          at 0.
  * Threads: any; nothing is shared.
  * Not here: which file is whose (index.c). */
 #include "stages/indexforeign.h"
@@ -170,7 +171,8 @@ static leat_code read_samples(dali *d, uint64_t count, uint32_t *places, leat_er
         places[i] = (uint32_t)(d->place / LEAT__PLACE_UNIT);
     }
     size_t length;
-    if (take_word(d, &length) || !take_line_end(d) || d->at != d->end) return fail_dali(d, "more samples than its first line says", error);
+    if (take_word(d, &length) || !take_line_end(d) || d->at != d->end)
+        return fail_dali(d, "more samples than its first line says", error);
     return LEAT_OK;
 }
 

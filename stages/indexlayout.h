@@ -17,7 +17,8 @@ enum {
 #define LEAT__INDEX_MOST_SHARDS ((uint64_t)100000000)                         /* LEAT__MAX_OBJECTS */
 #define LEAT__INDEX_MOST_SAMPLES ((uint64_t)1 << 48)                          /* in all: sums of such fit into 64 bits */
 
-static const uint8_t leat__index_magic[8] = {0x89, 'L', 'E', 'A', 'T', '\r', '\n', 0x1a}; /* as PNG's: shows what text modes break */
+/* As PNG's: it shows what text modes break. */
+static const uint8_t leat__index_magic[8] = {0x89, 'L', 'E', 'A', 'T', '\r', '\n', 0x1a};
 
 static inline uint32_t leat__get_u32(const uint8_t *at)
 {

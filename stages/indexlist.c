@@ -62,8 +62,8 @@ leat_code leat__index_list_sort(leat__index_list *list, const char *what, leat_e
     for (size_t i = 1; i < list->count; i++) {
         const char *name = list->rows[i].name;
         if (strcmp(list->rows[i - 1].name, name) == 0)
-            return leat__fail(error, LEAT_EINVAL, 0, "%s: two shards are named %s, and an index tells shards by their base names", what,
-                              leat__escape(shown, sizeof shown, name, strlen(name)));
+            return leat__fail(error, LEAT_EINVAL, 0, "%s: two shards are named %s, and an index tells shards by their base names",
+                              what, leat__escape(shown, sizeof shown, name, strlen(name)));
     }
     return LEAT_OK;
 }

@@ -9,8 +9,8 @@ typedef struct leat__index_list {
     size_t count, capacity;
 } leat__index_list;
 
-/* Adds a row: its texts are copied, row->places are taken, also on failure (malloc; NULL: none). LEAT_ENOMEM; LEAT_EUNSUPPORTED: a name
- * that no index can hold (too long, or none). */
+/* Adds a row: its texts are copied, row->places are taken, also on failure (malloc; NULL: none). LEAT_ENOMEM; LEAT_EUNSUPPORTED:
+ * a name that no index can hold (too long, or none). */
 leat_code leat__index_list_add(leat__index_list *list, const leat__index_row *row, leat_error *error);
 
 /* Sorts it by name. LEAT_EINVAL: two of one name. what: whose list it is, for the message. */

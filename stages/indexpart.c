@@ -1,8 +1,8 @@
 /* indexpart.c - one index out of those that a listing needs: found, told by its first bytes, loaded.
  *
  * What:    beside the shards only leat.index is looked for; what the user names may be any kind, or a folder with one.
- * Why so:  files of other programs lie beside shards for many reasons, so nobody's run depends on one that was not asked for. A server
- *          that answers with a page of its own where there is no file (they exist) has none.
+ * Why so:  files of other programs lie beside shards for many reasons, so nobody's run depends on one that was not asked for. A
+ *          server that answers with a page of its own where there is no file (they exist) has none.
  * Threads: any; nothing is shared.
  * Not here: whose shards are in it (index.c), formats (indexfile.c, indexforeign.c). */
 #include "stages/indexpart.h"
@@ -97,10 +97,11 @@ static leat_code load_bytes(leat__index_part *part, uint8_t *bytes, size_t size,
     if (leat__index_file_is(bytes, size)) return leat__index_file_of_bytes(bytes, size, part->shown, &part->file, error);
     if (leat__wids_is(bytes, size)) code = leat__wids_read(bytes, size, part->shown, &part->list, error);
     else if (!leat__dali_is(bytes, size))
-        code = leat__fail(error, LEAT_EFORMAT, 0, "index %s: neither a file of leat index, nor WebDataset's index (wids), nor DALI's .idx",
-                          part->shown);
+        code = leat__fail(error, LEAT_EFORMAT, 0,
+                          "index %s: neither a file of leat index, nor WebDataset's index (wids), nor DALI's .idx", part->shown);
     else if (listing->count != 1)
-        code = leat__fail(error, LEAT_EINVAL, 0, "index %s: DALI's .idx is of one shard, the source has %zu: name the folder with all of them",
+        code = leat__fail(error, LEAT_EINVAL, 0,
+                          "index %s: DALI's .idx is of one shard, the source has %zu: name the folder with all of them",
                           part->shown, listing->count);
     else {
         char *name = leat__index_name(listing->objects[0].name);
@@ -138,7 +139,8 @@ leat_code leat__index_part_beside(const leat__object *object, const leat__index_
     leat_code code = set_shown(part, path, error);
     if (!code && object->is_url) {
         code = fetch_url(part, path, source, &bytes, &size, error);
-        if (!code && leat__index_file_is(bytes, size)) code = leat__index_file_of_bytes(bytes, size, part->shown, &part->file, error);
+        if (!code && leat__index_file_is(bytes, size))
+            code = leat__index_file_of_bytes(bytes, size, part->shown, &part->file, error);
         else free(bytes);
     } else if (!code) {
         code = leat__index_file_open(path, part->shown, &part->file, error);
@@ -152,7 +154,8 @@ leat_code leat__index_part_beside(const leat__object *object, const leat__index_
 
 /* ---- a folder that was named ---- */
 
-/* The name that wds2idx gives the index of a shard: to the first dot of the base name (which may begin with one), then .idx. Gives. */
+/* The name that wds2idx gives the index of a shard: to the first dot of the base name (which may begin with one), then .idx.
+ * Gives. */
 static char *dali_name(const char *name)
 {
     char *path;
@@ -180,7 +183,8 @@ static leat_code load_dali(leat__index_part *part, const char *folder, const cha
 }
 
 /* The .idx of each shard (names: sorted), if the first has one. *there: it has. */
-static leat_code load_dalis(leat__index_part *part, const char *folder, char *const *names, size_t count, bool *there, leat_error *error)
+static leat_code load_dalis(leat__index_part *part, const char *folder, char *const *names, size_t count, bool *there,
+                            leat_error *error)
 {
     leat_code code = LEAT_OK;
     for (size_t i = 0; !code && i < count; i++) {
@@ -195,7 +199,8 @@ static leat_code load_dalis(leat__index_part *part, const char *folder, char *co
     return code ? code : leat__index_list_sort(&part->list, part->shown, error);
 }
 
-static leat_code find_dalis(leat__index_part *part, const char *folder, const leat__listing *listing, bool *there, leat_error *error)
+static leat_code find_dalis(leat__index_part *part, const char *folder, const leat__listing *listing, bool *there,
+                            leat_error *error)
 {
     size_t count = 0;
     leat_code code = LEAT_OK;
@@ -261,8 +266,8 @@ static leat_code load_folder(leat__index_part *part, const char *folder, const l
     code = find_json(folder, part->shown, &path, error);
     if (code) return code;
     if (!path)
-        return leat__fail(error, LEAT_ENOTFOUND, 0, "index %s: the folder has no leat.index, no .idx file of the first shard, no .json file",
-                          part->shown);
+        return leat__fail(error, LEAT_ENOTFOUND, 0,
+                          "index %s: the folder has no leat.index, no .idx file of the first shard, no .json file", part->shown);
     code = load_file(part, path, listing, error);
     free(path);
     return code;
@@ -270,8 +275,8 @@ static leat_code load_folder(leat__index_part *part, const char *folder, const l
 
 /* ---- what was named ---- */
 
-static leat_code load_url(leat__index_part *part, const char *wanted, const leat__listing *listing, const leat__index_source *source,
-                          leat_error *error)
+static leat_code load_url(leat__index_part *part, const char *wanted, const leat__listing *listing,
+                          const leat__index_source *source, leat_error *error)
 {
     uint8_t *bytes;
     size_t size, length = strlen(wanted);

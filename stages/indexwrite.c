@@ -1,7 +1,8 @@
 /* indexwrite.c - leat.index: writing.
  *
  * What:    header, table and places of given rows, straight into a sink.
- * Why so:  rows are sorted and everything lies where what is before it ends: the same rows give the same bytes, whoever counted them.
+ * Why so:  rows are sorted and everything lies where what is before it ends: the same rows give the same bytes, whoever counted
+ *          them.
  * Threads: the caller's.
  * Not here: reading (indexfile.c), where rows come from (loader/indexing.c, loader/packindex.c). */
 #include <assert.h>

@@ -1,8 +1,8 @@
 /* jsonread.c - reads JSON (RFC 8259) in one pass, strictly, without building anything.
  *
  * What:    a function for each kind of value; the caller knows what it expects where.
- * Why so:  indexes of other programs have a list of a few fields; a tree of all values would take ten times the text's size. Debian's
- *          libraries (json-c, jansson, yajl) would bring one more thing to install for two hundred lines.
+ * Why so:  indexes of other programs have a list of a few fields; a tree of all values would take ten times the text's size.
+ *          Debian's libraries (json-c, jansson, yajl) would bring one more thing to install for two hundred lines.
  * Threads: one at a time.
  * Invariants: start <= at <= end; depth <= LEAT__JSON_DEPTH.
  * Not here: writing (cli/json.c). */
@@ -57,9 +57,10 @@ static bool read_unit(leat__json *json, uint32_t *unit)
     if (json->end - json->at < 4) return refuse(json, "a string without its end");
     for (int i = 0; i < 4; i++) {
         char c = *json->at++;
-        uint32_t digit = c >= '0' && c <= '9' ? (uint32_t)(c - '0') : (c | 32) >= 'a' && (c | 32) <= 'f' ? (uint32_t)((c | 32) - 'a') + 10 : 16;
-        if (digit == 16) return refuse(json, "four hex digits were expected");
-        *unit = *unit << 4 | digit;
+        char lower = c | 32;
+        bool is_digit = c >= '0' && c <= '9';
+        if (!is_digit && (lower < 'a' || lower > 'f')) return refuse(json, "four hex digits were expected");
+        *unit = *unit << 4 | (uint32_t)(is_digit ? c - '0' : lower - 'a' + 10);
     }
     return true;
 }
@@ -70,7 +71,8 @@ static size_t read_unicode(leat__json *json, char utf8[4])
     uint32_t c, low;
     if (!read_unit(json, &c)) return 0;
     if (c >= 0xd800 && c < 0xe000) {
-        if (c >= 0xdc00 || json->end - json->at < 2 || json->at[0] != '\\' || json->at[1] != 'u') return refuse(json, "half of a surrogate pair");
+        if (c >= 0xdc00 || json->end - json->at < 2 || json->at[0] != '\\' || json->at[1] != 'u')
+            return refuse(json, "half of a surrogate pair");
         json->at += 2;
         if (!read_unit(json, &low)) return 0;
         if (low < 0xdc00 || low > 0xdfff) return refuse(json, "half of a surrogate pair");
@@ -164,7 +166,8 @@ bool leat__json_u64(leat__json *json, uint64_t *value)
     if (json->why || !skip_number(json)) return false;
     *value = 0;
     for (const char *p = from; p < json->at; p++) {
-        if (*p < '0' || *p > '9' || __builtin_mul_overflow(*value, 10, value) || __builtin_add_overflow(*value, (uint64_t)(*p - '0'), value))
+        if (*p < '0' || *p > '9' || __builtin_mul_overflow(*value, 10, value) ||
+            __builtin_add_overflow(*value, (uint64_t)(*p - '0'), value))
             return refuse(json, "a whole number from 0 to 2^64 - 1 was expected");
     }
     return true;

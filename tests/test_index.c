@@ -1,7 +1,7 @@
 /* test_index.c - leat.index written and read, indexes of others, and what is refused.
  *
- * Foreign indexes are texts as their writers give them: webdataset's wids/wids_index.py (json.dump of the dict in main_create) and DALI's
- * tools/wds2idx.py (IndexCreator.create_index), whose output for the archive that the test makes was taken down.
+ * Foreign indexes are texts as their writers give them: webdataset's wids/wids_index.py (json.dump of the dict in main_create)
+ * and DALI's tools/wds2idx.py (IndexCreator.create_index), whose output for the archive that the test makes was taken down.
  * Not here: leat index and leat pack as commands (test_cli.py), any bytes (fuzz/fuzz_index.c). */
 #include <check.h>
 #include <stdlib.h>
@@ -77,8 +77,8 @@ static uint32_t place_of(uint64_t i)
 
 static leat__index_row row_with(const char *name, uint64_t samples)
 {
-    leat__index_row row = {.name = name, .etag = "", .samples = samples, .bytes = (uint64_t)(place_of(samples) + 2) * 512, .has_head_crc = true,
-                           .head_crc = (uint32_t)samples * 77};
+    leat__index_row row = {.name = name, .etag = "", .samples = samples, .bytes = (uint64_t)(place_of(samples) + 2) * 512,
+                           .has_head_crc = true, .head_crc = (uint32_t)samples * 77};
     uint32_t *places = calloc(samples + 1, sizeof *places);
     for (uint64_t i = 0; i <= samples; i++) places[i] = place_of(i);
     row.places = places;
@@ -192,7 +192,8 @@ END_TEST
 static memory small_index(void)
 {
     memory m = {0};
-    leat__index_row rows[3] = {row_with("a.tar", 3), {.name = "b.tar.zst", .etag = "\"e\"", .bytes = 999, .samples = 5}, row_with("c.tar", 0)};
+    leat__index_row rows[3] = {row_with("a.tar", 3), {.name = "b.tar.zst", .etag = "\"e\"", .bytes = 999, .samples = 5},
+                               row_with("c.tar", 0)};
     ck_leat(leat__index_file_write(rows, 3, to_memory, &m, &error));
     for (int i = 0; i < 3; i++) free((uint32_t *)rows[i].places);
     return m;
@@ -296,7 +297,8 @@ START_TEST(counts_places_and_facts_of_shards)
         ck_leat(leat__index_places(index, (uint64_t)i, 0, (uint64_t)samples[i], places, &error));
         for (int n = 0; n <= samples[i]; n++) ck_assert_uint_eq(places[n], shard_place(n));
         leat__index_get_facts(index, (uint64_t)i, &facts);
-        ck_assert(stat(at("s%d.tar", i), &status) == 0 && facts.bytes == (uint64_t)status.st_size && facts.has_head_crc && !*facts.etag);
+        ck_assert(stat(at("s%d.tar", i), &status) == 0 && facts.bytes == (uint64_t)status.st_size && facts.has_head_crc &&
+                  !*facts.etag);
     }
     ck_assert_uint_eq(leat__index_counts(index)[3], 5);
     ck_assert(!leat__index_has_places(index, 3));
@@ -399,7 +401,8 @@ START_TEST(a_shard_of_the_same_size_has_another_head)
     m.bytes[345] ^= 1;
     ck_assert_uint_gt(m.size, LEAT__INDEX_HEAD);
     uint32_t crc = 0xffffffff; /* CRC-32 of the first 4096 bytes, bit by bit (ISO 3309) */
-    for (size_t i = 0; i < LEAT__INDEX_HEAD * 8; i++) crc = (crc >> 1) ^ (0xedb88320u & -((crc ^ (uint32_t)(m.bytes[i / 8] >> i % 8)) & 1));
+    for (size_t i = 0; i < LEAT__INDEX_HEAD * 8; i++)
+        crc = (crc >> 1) ^ (0xedb88320u & -((crc ^ (uint32_t)(m.bytes[i / 8] >> i % 8)) & 1));
     ck_assert_uint_eq(before, ~crc);
     free(m.bytes);
 }
@@ -540,8 +543,10 @@ static void write_wids(const char *path, const char *name, long long bytes)
     char text[1024];
     snprintf(text, sizeof text,
              "{\n  \"__kind__\": \"wids-shard-index-v1\",\n  \"wids_version\": 1,\n  \"shardlist\": [\n    {\n"
-             "      \"url\": \"http://h/x/%s?q\",\n      \"md5sum\": \"3f\\u00e4\",\n      \"nsamples\": 3,\n      \"filesize\": %lld\n    },\n"
-             "    {\n      \"url\": \"b.tar\",\n      \"md5sum\": \"00\",\n      \"nsamples\": 4\n    }\n  ],\n  \"name\": \"x\"\n}", name, bytes);
+             "      \"url\": \"http://h/x/%s?q\",\n      \"md5sum\": \"3f\\u00e4\",\n      \"nsamples\": 3,\n"
+             "      \"filesize\": %lld\n    },\n"
+             "    {\n      \"url\": \"b.tar\",\n      \"md5sum\": \"00\",\n      \"nsamples\": 4\n    }\n  ],\n"
+             "  \"name\": \"x\"\n}", name, bytes);
     write_text(path, text);
 }
 
@@ -651,9 +656,12 @@ START_TEST(dalis_odd_and_bad)
 END_TEST
 
 static const struct { const char *text; bool fine; } jsons[] = {
-    {"[]", true}, {" [1, -2.5e+3 ,0.1E2,true,false,null,\"\\u00e4\\n\\ud83d\\ude00\",{\"a\":[{}]}] \n", true}, {"\"\\u0000\"", true},
-    {"[1,]", false}, {"[,1]", false}, {"[1 2]", false}, {"{\"a\" 1}", false}, {"{\"a\":}", false}, {"{a:1}", false}, {"{\"a\":1,}", false},
-    {"01", false}, {"1.", false}, {".5", false}, {"+1", false}, {"1e", false}, {"-", false}, {"nul", false}, {"nulls", false}, {"", false},
+    {"[]", true}, {"\"\\u0000\"", true},
+    {" [1, -2.5e+3 ,0.1E2,true,false,null,\"\\u00e4\\n\\ud83d\\ude00\",{\"a\":[{}]}] \n", true},
+    {"[1,]", false}, {"[,1]", false}, {"[1 2]", false}, {"{\"a\" 1}", false}, {"{\"a\":}", false}, {"{a:1}", false},
+    {"{\"a\":1,}", false},
+    {"01", false}, {"1.", false}, {".5", false}, {"+1", false}, {"1e", false}, {"-", false}, {"nul", false}, {"nulls", false},
+    {"", false},
     {"\"", false}, {"\"\\x\"", false}, {"\"\\ud800\"", false}, {"\"\\udc00\"", false}, {"\"\\u12g4\"", false}, {"\"\n\"", false},
     {"[[]", false}, {"[]]", false}, {"{]", false}, {"\"\\u12", false}, {"\"\\", false},
 };
