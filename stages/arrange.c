@@ -175,6 +175,12 @@ static leat__step note_end(leat__op *op, const leat__sample *end)
     if (!end->failed)
         leat__fail(&lost->error, LEAT_ECHANGED, 0, "the index says %llu samples, here %s %llu: it is of another shard; run leat index again",
                    (unsigned long long)until, end->index > until ? "are" : "end", (unsigned long long)end->index);
+    if (end->failed && until > end->index + 1) { /* say what goes with it */
+        leat_error cause = lost->error;
+        leat__fail(&lost->error, cause.code, cause.system, "%.900s; with it its samples %llu to %llu are lost", cause.message,
+                   (unsigned long long)end->index, (unsigned long long)until - 1);
+        lost->error.offset = cause.offset;
+    }
     if (lost->from == lost->until) { /* no row is lost by it, but it has to be said */
         leat__sample *said = leat__sample_new(state->options.lane->stock, end->object, end->epoch);
         if (said) {

@@ -117,6 +117,13 @@ static bool on_data(void *user, leat__buffer *buffer, size_t size)
 static void on_end(void *user, const leat_error *error)
 {
     web_state *state = user;
+    const leat__task *task = (const leat__task *)state->op->input;
+    leat_error told;
+    if (error && error->code == LEAT_ECHANGED && task->total != UINT64_MAX) {
+        leat__fail(&told, error->code, error->system, "the index is of another object: %.800s; run leat index again", error->message);
+        told.offset = error->offset;
+        error = &told;
+    }
     bool emitted = emit_chunk(state, (leat__bytes){0}, true, error);
     finish(state, emitted ? LEAT__DONE : LEAT__FAILED);
 }
