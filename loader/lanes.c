@@ -60,6 +60,7 @@ static void set_up_lane(const place *at, unsigned i)
     lane->stock = stream->home->stock;
     lane->chunk_bytes = at->plan->chunk_bytes;
     lane->burst_bytes = at->plan->burst_bytes;
+    if (at->origin->index && at->plan->window_bytes / 6 > lane->burst_bytes) lane->burst_bytes = at->plan->window_bytes / 6;
     lane->max_sample_bytes = at->plan->sample_bytes;
     lane->marks_objects = takes_whole_objects(stream) || (at->counted && at->origin->listing->shards);
     snprintf(lane->limit_hint, sizeof lane->limit_hint, "max_sample_bytes, or what memory_limit %.1f MB leaves each of %u lanes",
@@ -77,15 +78,16 @@ static void *deal_state(const place *at)
     return leat__deal_state_new(&options);
 }
 
-/* Bytes off the network may cross chunks and are copied then (9/4 in all); those of a file come in one buffer. */
+/* How much a lane reads together, of the V = window_bytes that may be held. Of a file an extent is one buffer (5/4 of its bytes at most);
+ * a third of V is enough to make long reads of what lies near, and more would only be colder when it is decoded. Off the network bodies
+ * cross chunks and are copied (9/4), with gaps of half as much between them (1/2): all of V, in as few requests as may be. */
 static void *pick_state(const place *at)
 {
-    uint64_t window = at->plan->window_bytes;
+    uint64_t window = at->plan->window_bytes, group = at->is_url ? window * 4 / 11 : window * 4 / 15;
     leat__pick_options options = {.flow = &at->stream->flow, .stock = at->stream->home->stock,
                                   .course = &at->stream->home->origins->course, .objects = at->origin->listing->objects,
-                                  .index = at->origin->index, .source = at->source, .lane = at->number,
-                                  .group_bytes = at->is_url ? window / 9 * 4 : window, .extent_bytes = at->plan->burst_bytes,
-                                  .gap_bytes = at->is_url ? GAP : 0};
+                                  .index = at->origin->index, .source = at->source, .lane = at->number, .group_bytes = group,
+                                  .extent_bytes = at->is_url ? group : at->lane->burst_bytes, .gap_bytes = at->is_url ? GAP : 0};
     return leat__pick_state_new(&options);
 }
 

@@ -25,8 +25,9 @@
  * least, with the packed eighth and the most batches set aside (T), so that they depend on M, lanes, fields and batch, but not on
  * prefetch, compression or who reads: c = T / 160 (but MIN_CHUNK at least), V = 2/5 (T - 21 c). The rest of S is Y's.
  *
- * A lane whose shards' places an index knows reads extents, each into one buffer (1/4 more than its size at most), a group of them at
- * a time that leaves before the next one comes: V is what a group may take, and no window is cut, whatever its size.
+ * A lane whose shards' places an index knows reads extents, a group of them at a time, which leaves before the next one comes: a group
+ * takes at most V, and an extent, for which room is asked, V / 6 (9/4 Y is more than that); lanes.c has the shares. No window is cut,
+ * whatever its size.
  *
  * Loose files have no window: a file is read in chunks (Y) and put together (5/4 Y), beside one in hand, an inbox of 2 and one
  * that is gathered, and the one that is asked for; files that wait for their turn leave by themselves: S = 7/2 Y + 5 c. */

@@ -179,7 +179,7 @@ static unsigned group_size(const pick_state *state)
     uint64_t held = 0;
     for (unsigned i = 0; i < state->count; i++) {
         const candidate *c = &state->candidates[i];
-        uint64_t weight = (c->to - c->from) / 4 * 5 + sizeof(leat__sample) + state->options.gap_bytes;
+        uint64_t weight = c->to - c->from + sizeof(leat__sample);
         if (i && held + weight > state->options.group_bytes) return i;
         held += weight;
     }
@@ -195,8 +195,9 @@ static leat__step emit_extents(leat__op *op, unsigned size)
         const candidate *first = &state->candidates[i], *last = first;
         for (j = i + 1; j < size; j++) {
             const candidate *next = &state->candidates[j];
-            bool same = next->wanted.stored.ordinal == first->wanted.stored.ordinal;
-            if (!same || next->from - last->to > state->options.gap_bytes || next->to - first->from > state->options.extent_bytes) break;
+            if (next->wanted.stored.ordinal != first->wanted.stored.ordinal) break;
+            uint64_t gap = next->from - last->to, most = (next->to - next->from) / 2;
+            if (gap > state->options.gap_bytes || gap > most || next->to - first->from > state->options.extent_bytes) break;
             last = next;
         }
         leat__extent extent = {.from = first->from, .to = last->to, .first = first->wanted.stored.index,

@@ -17,7 +17,7 @@ typedef struct leat__pick_options {
     uint32_t lane;                /* of the source */
     uint64_t group_bytes;         /* samples that leave one after another are read together as far as this goes ... */
     uint64_t extent_bytes;        /* ... and neighbours among them in one go up to this */
-    uint64_t gap_bytes;           /* also over as much between them that is not wanted */
+    uint64_t gap_bytes;           /* also over as much between them that is not wanted, at most half of what is */
 } leat__pick_options;
 
 /* State of the stage, without inbox, concurrency 1. NULL if memory is short. */
