@@ -28,6 +28,8 @@ enum {
     CHUNKS = 64,        /* items of a queue of chunks: its bytes are the bound that counts */
     SAMPLES = 256,      /* and of small samples */
     LOOSE_READY = 2,    /* loose files of a lane that wait for their turn */
+    MOST_GROUP = 1536 << 10, /* of a file: some twenty photographs; more would only be colder when it is decoded */
+    MOST_EXTENT = 1 << 20,
     GAP = 64 << 10,     /* bytes that nobody wants, fetched along rather than asking a server twice */
 };
 
@@ -60,7 +62,8 @@ static void set_up_lane(const place *at, unsigned i)
     lane->stock = stream->home->stock;
     lane->chunk_bytes = at->plan->chunk_bytes;
     lane->burst_bytes = at->plan->burst_bytes;
-    if (at->origin->index && at->plan->window_bytes / 6 > lane->burst_bytes) lane->burst_bytes = at->plan->window_bytes / 6;
+    size_t extent = at->plan->window_bytes / 6 < MOST_EXTENT ? at->plan->window_bytes / 6 : MOST_EXTENT;
+    if (at->origin->index && extent > lane->burst_bytes) lane->burst_bytes = extent;
     lane->max_sample_bytes = at->plan->sample_bytes;
     lane->marks_objects = takes_whole_objects(stream) || (at->counted && at->origin->listing->shards);
     snprintf(lane->limit_hint, sizeof lane->limit_hint, "max_sample_bytes, or what memory_limit %.1f MB leaves each of %u lanes",
@@ -79,11 +82,12 @@ static void *deal_state(const place *at)
 }
 
 /* How much a lane reads together, of the V = window_bytes that may be held. Of a file an extent is one buffer (5/4 of its bytes at most);
- * a third of V is enough to make long reads of what lies near, and more would only be colder when it is decoded. Off the network bodies
+ * a third of V, or MOST_GROUP, makes long reads of what lies near. Off the network bodies
  * cross chunks and are copied (9/4), with gaps of half as much between them (1/2): all of V, in as few requests as may be. */
 static void *pick_state(const place *at)
 {
     uint64_t window = at->plan->window_bytes, group = at->is_url ? window * 4 / 11 : window * 4 / 15;
+    if (!at->is_url && group > MOST_GROUP) group = MOST_GROUP;
     leat__pick_options options = {.flow = &at->stream->flow, .stock = at->stream->home->stock,
                                   .course = &at->stream->home->origins->course, .objects = at->origin->listing->objects,
                                   .index = at->origin->index, .source = at->source, .lane = at->number, .group_bytes = group,

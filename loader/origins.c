@@ -28,11 +28,17 @@ static leat_code fetch(void *user, const char *url, uint64_t max_bytes, uint8_t 
     return code == LEAT_EACCESS ? LEAT_ENOTFOUND : code;
 }
 
-/* A server is asked for an index only where there has to be one, or it saves much: opening then waits for it. */
-static bool needs_counts(const leat_config *config)
+bool leat__origins_need_counts(const leat_config *config)
 {
-    return config->world > 1 || config->source_count || config->epoch_samples || config->remainder == LEAT_REMAINDER_PAD ||
-           config->resume;
+    return config->world > 1 || config->source_count || config->epoch_samples || config->remainder == LEAT_REMAINDER_PAD;
+}
+
+void leat__origins_forget_counts(leat__origins *origins)
+{
+    assert(origins->count == 1);
+    leat__index_free(origins->all[0].index);
+    origins->all[0].index = NULL;
+    origins->counted = false;
 }
 
 /* Puts which of several sources it was in front of an error. */
@@ -57,7 +63,8 @@ static leat_code open_one(leat__origins *origins, size_t i, const leat_config *c
     }
     if (!origin->listing->shards) return LEAT_OK;
     const char *wanted = source.index ? source.index : config->index;
-    if (!wanted && origin->listing->objects[0].is_url && !needs_counts(config)) wanted = "none";
+    bool asks = leat__origins_need_counts(config) || config->resume; /* opening waits for the server's answer */
+    if (!wanted && origin->listing->objects[0].is_url && !asks) wanted = "none";
     code = leat__index_find(origin->listing, wanted, fetch, (void *)(uintptr_t)config, &origin->index, error);
     if (code) return fail_source(origins, i, code, error);
     if (!origin->index) origins->counted = false;

@@ -34,6 +34,10 @@ leat_code leat__origins_order(leat__origins *origins, const leat_config *config,
 
 uint64_t leat__origins_objects(const leat__origins *origins);
 
+/* True if the config cannot do without counts; else they may be forgotten, of a single source. */
+bool leat__origins_need_counts(const leat_config *config);
+void leat__origins_forget_counts(leat__origins *origins);
+
 /* True if any source has shards, or URLs. */
 bool leat__origins_have_shards(const leat__origins *origins);
 bool leat__origins_have_urls(const leat__origins *origins);

@@ -29,6 +29,9 @@
  * takes at most V, and an extent, for which room is asked, V / 6 (9/4 Y is more than that); lanes.c has the shares. No window is cut,
  * whatever its size.
  *
+ * Of shards that an index has counted, but that can only be read whole, windows have to be held: V is 2/5 of the actual share then. If
+ * that will not do, and nothing but speed was to be had from the counts, they are forgotten.
+ *
  * Loose files have no window: a file is read in chunks (Y) and put together (5/4 Y), beside one in hand, an inbox of 2 and one
  * that is gathered, and the one that is asked for; files that wait for their turn leave by themselves: S = 7/2 Y + 5 c. */
 #include "loader/plan.h"
@@ -261,6 +264,37 @@ static unsigned choose_window_log(uint64_t bytes, uint32_t lanes)
     return log;
 }
 
+/* True if a counted shard has to be read from its beginning; *mean: bytes of a sample in the source where they are largest, as far as
+ * stored sizes tell. */
+static bool reads_whole(const leat__origins *origins, double *mean)
+{
+    bool any = false;
+    double largest = 0;
+    for (size_t i = 0; i < origins->count; i++) {
+        const leat__origin *origin = &origins->all[i];
+        uint64_t samples = 0, bytes = 0;
+        for (size_t k = 0; origin->index && k < origin->listing->count; k++) {
+            leat__index_facts facts;
+            leat__index_get_facts(origin->index, k, &facts);
+            if (!origin->listing->objects[k].is_shard || leat__index_has_places(origin->index, k) || facts.bytes == UINT64_MAX) continue;
+            samples += leat__index_counts(origin->index)[k];
+            bytes += facts.bytes;
+            any = true;
+        }
+        if (samples && (double)bytes / (double)samples > largest) largest = (double)bytes / (double)samples;
+    }
+    if (mean) *mean = largest;
+    return any;
+}
+
+/* True if the windows of shards that are read whole will be held, with half as much to spare. */
+static bool windows_fit(const leat__plan *plan, const leat__origins *origins)
+{
+    double mean;
+    reads_whole(origins, &mean);
+    return plan->config.shuffle_window * (mean * 5 / 4 + (double)sizeof(leat__sample)) * 3 / 2 <= (double)plan->shards.window_bytes;
+}
+
 uint32_t leat__plan_rows(const leat_config *config)
 {
     return config->batch_size / config->world + (config->rank < config->batch_size % config->world);
@@ -292,6 +326,12 @@ leat_code leat__plan_memory(leat__plan *plan, leat__origins *origins, bool reade
                           "memory_limit of %.1f MB is too small: a batch of %u rows takes %.1f MB, and each of %u lanes needs 0.5 "
                           "MB of the %.1f MB that are left; lower batch_size or lanes, or raise memory_limit",
                           (double)limit / 1e6, leat__plan_rows(c), (double)batch_bytes / 1e6, origins->lanes, (double)rest / 1e6);
-    share_lanes(plan, leat__origins_have_shards(origins), share, least_share(plan, origins->lanes, batch_bytes));
+    uint64_t asked = c->max_sample_bytes;
+    bool counted = origins->counted && reads_whole(origins, NULL); /* windows have to fit, and are no part of the order */
+    share_lanes(plan, leat__origins_have_shards(origins), share, counted ? share : least_share(plan, origins->lanes, batch_bytes));
+    if (!counted || windows_fit(plan, origins) || leat__origins_need_counts(c)) return LEAT_OK;
+    leat__origins_forget_counts(origins); /* one rank: rather windows that are cut than none */
+    c->max_sample_bytes = asked;
+    share_lanes(plan, true, share, least_share(plan, origins->lanes, batch_bytes));
     return LEAT_OK;
 }

@@ -5,7 +5,7 @@
  *          that its place in the batch stays empty and nothing else moves.
  * Why so:  who comes when is computed from the sample's place in its shard (order.h), so nothing has to be said between the stage that
  *          asks for samples and this one. Losses are kept as intervals: a lost shard of a million samples costs nothing until
- *          their turns come.
+ *          their turns come. Why they are lost is kept apart, and said once: a shard that is gone fails in each group that is read of it.
  * Threads: loop thread.
  * Invariants: every sample in the heap is wanted, and not before the walk's position; weight is the sum over those of shards that are
  *          read whole (of others there is one group here at a time, and pick.c has weighed that). */
@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "pipeline/failure.h"
 #include "pipeline/pipeline.h"
@@ -26,12 +27,21 @@ typedef struct waiting {
     leat__sample *sample;
 } waiting;
 
+/* Why samples of an object are lost. */
+typedef struct cause {
+    struct cause *next;
+    uint64_t segment;
+    const leat__object *object;
+    uint64_t until;         /* end of the object in the lane's samples as they are stored */
+    bool said;              /* one sample has carried it */
+    leat_error error;
+} cause;
+
 typedef struct loss {
     struct loss *next;
     uint64_t segment;
-    uint64_t from, until;   /* of the lane's samples as they are stored */
-    bool said;              /* one sample has carried the reason */
-    leat_error error;
+    uint64_t from, until;   /* of the lane's samples as they are stored; what has left at its ends is not in it any more */
+    cause *why;
 } loss;
 
 typedef struct arrange_state {
@@ -42,7 +52,8 @@ typedef struct arrange_state {
     size_t count, capacity;
     uint64_t weight;
     leat__weigher weigher;
-    loss *losses, **last;   /* in the order in which they came */
+    loss *losses;           /* the newest first */
+    cause *causes;          /* likewise */
     /* of the samples that come */
     uint64_t segment;       /* of `pass` */
     leat__pass *pass;       /* NULL: none yet */
@@ -52,9 +63,7 @@ typedef struct arrange_state {
 void *leat__arrange_state_new(const leat__arrange_options *options)
 {
     arrange_state *state = calloc(1, sizeof *state);
-    if (!state) return NULL;
-    state->options = *options;
-    state->last = &state->losses;
+    if (state) state->options = *options;
     return state;
 }
 
@@ -65,6 +74,10 @@ static void arrange_destroy(void *argument)
     for (loss *lost = state->losses, *next; lost; lost = next) {
         next = lost->next;
         free(lost);
+    }
+    for (cause *why = state->causes, *next; why; why = next) {
+        next = why->next;
+        free(why);
     }
     leat__walk_end(&state->walk);
     leat__pass_release(state->pass);
@@ -159,6 +172,34 @@ fail:
     return no_memory(op);
 }
 
+/* ---- losses ---- */
+
+/* The cause that is this error of this object; NULL: no memory. */
+static cause *cause_of(arrange_state *state, const leat__sample *end, const leat_error *error)
+{
+    for (cause *why = state->causes; why; why = why->next) {
+        bool same = why->segment == end->epoch && why->object == end->object && why->error.code == error->code;
+        if (same && why->error.offset == error->offset && strcmp(why->error.message, error->message) == 0) return why;
+    }
+    cause *why = calloc(1, sizeof *why);
+    if (!why) return NULL;
+    *why = (cause){.next = state->causes, .segment = end->epoch, .object = end->object,
+                   .until = end->base + count_of(state, end->object), .error = *error};
+    return state->causes = why;
+}
+
+/* More came than the index knows: no row is lost by it, but it has to be said. */
+static leat__step say(leat__op *op, const leat__sample *end, const leat_error *error)
+{
+    arrange_state *state = leat__stage_state(op->stage);
+    leat__sample *said = leat__sample_new(state->options.lane->stock, end->object, end->epoch);
+    if (!said) return no_memory(op);
+    said->failed = said->lost_object = true;
+    said->error = *error;
+    leat__emit(op, &said->item);
+    return LEAT__DONE;
+}
+
 /* An extent has ended, at sample->index: what should have come of it, and did not, is lost. */
 static leat__step note_end(leat__op *op, const leat__sample *end)
 {
@@ -166,46 +207,42 @@ static leat__step note_end(leat__op *op, const leat__sample *end)
     uint64_t count = count_of(state, end->object);
     uint64_t until = end->until < count ? end->until : count;
     if (end->index == until) return LEAT__DONE;
-    loss *lost = calloc(1, sizeof *lost);
-    if (!lost) return no_memory(op);
-    *lost = (loss){.segment = end->epoch, .from = end->base + end->index, .until = end->base + until, .error = end->error};
-    if (end->index > until) { /* more than the index knows: none of it can be believed */
-        lost->from = lost->until;
-    }
+    leat_error error = end->error;
     if (!end->failed)
-        leat__fail(&lost->error, LEAT_ECHANGED, 0, "the index says %llu samples, here %s %llu: it is of another shard; run leat index again",
+        leat__fail(&error, LEAT_ECHANGED, 0, "the index says %llu samples, here %s %llu: it is of another shard; run leat index again",
                    (unsigned long long)until, end->index > until ? "are" : "end", (unsigned long long)end->index);
-    if (end->failed && until > end->index + 1) { /* say what goes with it */
-        leat_error cause = lost->error;
-        leat__fail(&lost->error, cause.code, cause.system, "%.900s; with it its samples %llu to %llu are lost", cause.message,
-                   (unsigned long long)end->index, (unsigned long long)until - 1);
-        lost->error.offset = cause.offset;
-    }
-    if (lost->from == lost->until) { /* no row is lost by it, but it has to be said */
-        leat__sample *said = leat__sample_new(state->options.lane->stock, end->object, end->epoch);
-        if (said) {
-            said->failed = said->lost_object = true;
-            said->error = lost->error;
-            leat__emit(op, &said->item);
-        }
-        free(lost);
-        return said ? LEAT__DONE : no_memory(op);
-    }
-    *state->last = lost;
-    state->last = &lost->next;
+    if (end->index > until) return say(op, end, &error);
+    cause *why = cause_of(state, end, &error);
+    loss *lost = why ? calloc(1, sizeof *lost) : NULL;
+    if (!lost) return no_memory(op);
+    *lost = (loss){.next = state->losses, .segment = end->epoch, .from = end->base + end->index, .until = end->base + until, .why = why};
+    state->losses = lost;
     return LEAT__DONE;
 }
 
-/* ---- what leaves ---- */
-
-/* Forgets the losses that lie before the walk's segment. */
-static void drop_losses(arrange_state *state)
+static bool is_passed(const arrange_state *state, const leat__wanted *wanted, uint64_t segment, uint64_t until)
 {
-    while (state->losses && state->losses->segment < state->walk.segment) {
-        loss *gone = state->losses;
-        state->losses = gone->next;
-        if (!state->losses) state->last = &state->losses;
-        free(gone);
+    return segment < wanted->segment || (segment == wanted->segment && until <= state->walk.window.first);
+}
+
+/* Forgets what lies before the window of the next sample, and losses of which nothing is left. */
+static void drop_losses(arrange_state *state, const leat__wanted *wanted)
+{
+    for (loss **at = &state->losses, *lost; (lost = *at);) {
+        if (lost->from < lost->until && !is_passed(state, wanted, lost->segment, lost->until)) {
+            at = &lost->next;
+            continue;
+        }
+        *at = lost->next;
+        free(lost);
+    }
+    for (cause **at = &state->causes, *why; (why = *at);) {
+        if (!is_passed(state, wanted, why->segment, why->until)) {
+            at = &why->next;
+            continue;
+        }
+        *at = why->next;
+        free(why);
     }
 }
 
@@ -217,6 +254,21 @@ static loss *loss_of(const arrange_state *state, const leat__wanted *wanted)
     return NULL;
 }
 
+/* ---- what leaves ---- */
+
+/* Adds what goes with it. What is not of a place in the shard may come again in other parts of it, and is not said again. */
+static void describe(const arrange_state *state, leat_error *error, const leat__wanted *wanted, const loss *lost)
+{
+    uint64_t first = lost->from - wanted->stored.base, last = lost->until - 1 - wanted->stored.base;
+    bool elsewhere = error->offset == UINT64_MAX && leat__index_has_places(state->options.index, wanted->stored.object);
+    leat_error text;
+    if (elsewhere) leat__fail(&text, error->code, 0, "%.900s; with it samples of this shard are lost", error->message);
+    else if (first < last) leat__fail(&text, error->code, 0, "%.900s; with it its samples %llu to %llu are lost", error->message,
+                                      (unsigned long long)first, (unsigned long long)last);
+    else return;
+    memcpy(error->message, text.message, sizeof text.message);
+}
+
 /* A failed sample for a place whose sample could not be had. */
 static bool emit_lost(leat__op *op, const leat__wanted *wanted, loss *lost)
 {
@@ -226,9 +278,13 @@ static bool emit_lost(leat__op *op, const leat__wanted *wanted, loss *lost)
     if (!sample) return false;
     sample->index = wanted->stored.index;
     sample->failed = true;
-    sample->repeats = lost->said;
-    sample->error = lost->error;
-    lost->said = true;
+    sample->repeats = lost->why->said;
+    sample->error = lost->why->error;
+    if (!sample->repeats) describe(state, &sample->error, wanted, lost);
+    lost->why->said = true;
+    uint64_t stored = wanted->stored.base + wanted->stored.index;
+    if (stored == lost->from) lost->from++;
+    else if (stored + 1 == lost->until) lost->until--;
     leat__emit(op, &sample->item);
     return true;
 }
@@ -238,9 +294,7 @@ static uint64_t until_of(const arrange_state *state, bool all)
 {
     const leat__course *course = state->options.course;
     if (state->count || all) return course->end;
-    const loss *last = state->losses;
-    while (last->next) last = last->next;
-    leat__course_spot behind = {.source = state->options.source, .segment = last->segment + 1};
+    leat__course_spot behind = {.source = state->options.source, .segment = state->losses->segment + 1};
     uint64_t place = leat__course_place(course, &behind);
     return place < course->end ? place : course->end;
 }
@@ -254,8 +308,8 @@ static leat__step let_go(leat__op *op, bool all)
         if (emitted == BURST) return LEAT__MORE;
         leat__walk_step step = leat__walk_find(&state->walk, until_of(state, all), &wanted);
         if (step == LEAT__WALK_NO_MEMORY) return no_memory(op);
-        drop_losses(state);
         if (step == LEAT__WALK_NONE) return LEAT__DONE;
+        if (state->causes) drop_losses(state, &wanted);
         bool there = state->count && state->heap[0].segment == wanted.segment && state->heap[0].n == wanted.n;
         loss *lost = there ? NULL : loss_of(state, &wanted);
         if (there) leat__emit(op, &heap_take(state)->item);
@@ -273,8 +327,8 @@ static leat__step too_much(leat__op *op)
     const arrange_state *state = leat__stage_state(op->stage);
     return leat__op_fail(op, LEAT_ENOMEM, "%.400s: %zu samples of a shuffle window wait for their turn and take %.1f MB, more than the %.1f "
                          "MB of memory_limit that a lane has for them, and a shard that is compressed, or whose index has no places, can "
-                         "only be read in its order: lower shuffle_window or lanes, raise memory_limit, or store the shards "
-                         "uncompressed, with leat index", state->heap[0].sample->object->display, state->count,
+                         "only be read in its order: lower shuffle_window or lanes, raise memory_limit, store the shards "
+                         "uncompressed, with leat index, or, with one rank, do without (index \"none\": then windows are cut)", state->heap[0].sample->object->display, state->count,
                          (double)state->weight / 1e6, (double)state->options.held_bytes / 1e6);
 }
 

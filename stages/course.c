@@ -23,9 +23,11 @@ static void choose_length(leat__course *course, uint64_t samples, leat_remainder
     uint64_t batch = course->batch, rest = samples % batch;
     course->epoch = samples;
     if (rest && remainder == LEAT_REMAINDER_PAD) course->epoch += course->padded = batch - rest;
-    bool drops = remainder == LEAT_REMAINDER_DROP || (remainder == LEAT_REMAINDER_SHORT && rest < course->world);
-    if (rest && drops) course->epoch -= course->dropped = rest;
-    course->steps = (course->epoch + batch - 1) / batch;
+    if (remainder == LEAT_REMAINDER_DROP) course->epoch -= course->dropped = rest;
+    course->kept = course->epoch;
+    /* which world drops it must not move the epochs that follow */
+    if (remainder == LEAT_REMAINDER_SHORT && rest < course->world) course->kept -= course->dropped = rest;
+    course->steps = (course->kept + batch - 1) / batch;
 }
 
 static leat_code add_sources(leat__course *course, const leat__course_options *options, uint64_t *together, leat_error *error)
@@ -77,7 +79,7 @@ leat_code leat__course_init(leat__course *course, const leat__course_options *op
     if (samples > FARTHEST) return leat__fail(error, LEAT_EINVAL, 0, "epoch_samples is over 2^62");
     if (by_pass) course->sources[0].used = samples;
     choose_length(course, samples, options->remainder);
-    if (!course->epoch)
+    if (!course->steps)
         return leat__fail(error, LEAT_EINVAL, 0, "an epoch of %llu samples has no batch of %llu for %u ranks that is not dropped: lower "
                           "batch_size, or pad the remainder", (unsigned long long)samples, (unsigned long long)options->batch,
                           options->world);
@@ -104,7 +106,8 @@ uint64_t leat__course_rows(const leat__course *course)
 
 bool leat__course_is_own(const leat__course *course, uint64_t place)
 {
-    return place % course->epoch % course->batch % course->world == course->rank;
+    uint64_t in_epoch = place % course->epoch;
+    return in_epoch < course->kept && in_epoch % course->batch % course->world == course->rank;
 }
 
 uint64_t leat__course_next(const leat__course *course, uint64_t place)
@@ -113,10 +116,10 @@ uint64_t leat__course_next(const leat__course *course, uint64_t place)
     for (;;) {
         uint64_t in_epoch = place % course->epoch, slot = in_epoch % course->batch, mod = slot % course->world;
         uint64_t next = slot + (course->rank >= mod ? course->rank - mod : course->rank + course->world - mod);
-        uint64_t ahead = next - slot, left_of_batch = course->batch - slot, left = course->epoch - in_epoch;
+        uint64_t ahead = next - slot, left_of_batch = course->batch - slot, left = in_epoch < course->kept ? course->kept - in_epoch : 0;
         if (left_of_batch > left) left_of_batch = left;
         if (ahead < left_of_batch) return place + ahead < course->end ? place + ahead : course->end;
-        place += left_of_batch;
+        place += left ? left_of_batch : course->epoch - in_epoch;
         if (place >= course->end) return course->end;
     }
 }

@@ -27,7 +27,8 @@ typedef struct leat__course {
     leat__course_source *sources;
     unsigned count;
     leat__mix *mix;         /* NULL: one source */
-    uint64_t epoch;         /* places of an epoch; > 0 */
+    uint64_t epoch;         /* places of an epoch; > 0. The same for every world */
+    uint64_t kept;          /* the first of them that are delivered; the others are no rank's: fewer than ranks */
     uint64_t batch;         /* of a global batch */
     uint64_t steps;         /* global batches of an epoch */
     uint64_t dropped, padded; /* samples of an epoch */

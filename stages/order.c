@@ -75,7 +75,7 @@ leat__order *leat__order_new(const leat__order_options *options)
         return NULL;
     }
     for (uint64_t i = 0; i < options->objects; i++) {
-        order->samples += count_of(order, i);
+        if (__builtin_add_overflow(order->samples, count_of(order, i), &order->samples)) order->samples = UINT64_MAX;
         if (listed) order->ends[i] = order->samples;
     }
     return order;
@@ -214,23 +214,14 @@ static uint64_t first_over(const uint64_t *sums, uint64_t count, uint64_t n)
     return low;
 }
 
-static const phase *phase_of_position(const leat__pass *pass, uint64_t position)
+/* The phase that has a position, or, if by_round, the turn of that number. */
+static const phase *phase_of(const leat__pass *pass, uint64_t number, bool by_round)
 {
     size_t low = 0, high = pass->phase_count;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (pass->phases[middle].position <= position) low = middle;
-        else high = middle;
-    }
-    return &pass->phases[low];
-}
-
-static const phase *phase_of_round(const leat__pass *pass, uint64_t round)
-{
-    size_t low = 0, high = pass->phase_count;
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (pass->phases[middle].round <= round) low = middle;
+        const phase *now = &pass->phases[middle];
+        if ((by_round ? now->round : now->position) <= number) low = middle;
         else high = middle;
     }
     return &pass->phases[low];
@@ -276,7 +267,7 @@ leat__spot leat__pass_spot(const leat__pass *pass, uint64_t position)
     assert(position < order->samples);
     if (!options->counts) return loose_spot(options, position);
     if (options->shuffled) {
-        const phase *now = phase_of_position(pass, position);
+        const phase *now = phase_of(pass, position, false);
         uint64_t in = position - now->position;
         return (leat__spot){.lane = now->lanes[in % now->alive], .n = now->round + in / now->alive};
     }
@@ -293,7 +284,7 @@ uint64_t leat__pass_position(const leat__pass *pass, leat__spot spot)
     assert(spot.n < leat__pass_lane_samples(pass, spot.lane));
     if (!options->counts) return loose_position(options, spot);
     if (options->shuffled) {
-        const phase *now = phase_of_round(pass, spot.n);
+        const phase *now = phase_of(pass, spot.n, true);
         return now->position + (spot.n - now->round) * now->alive + lanes_below(now, spot.lane);
     }
     const lane_list *list = &pass->lists[spot.lane];
@@ -314,7 +305,7 @@ uint64_t leat__pass_lane_before(const leat__pass *pass, uint32_t lane, uint64_t 
     if (position >= order->samples) return leat__pass_lane_samples(pass, lane);
     if (!pass->lists) return loose_before(&order->options, lane, position);
     if (order->options.shuffled) {
-        const phase *now = phase_of_position(pass, position);
+        const phase *now = phase_of(pass, position, false);
         uint64_t in = position - now->position, round = now->round + in / now->alive, samples = pass->lists[lane].samples;
         if (samples <= round) return samples;
         return round + (lanes_below(now, lane) < in % now->alive);

@@ -34,7 +34,7 @@ typedef struct leat__order leat__order;
 
 leat__order *leat__order_new(const leat__order_options *options); /* gives; NULL if memory is short */
 void leat__order_free(leat__order *order);                        /* takes; NULL is fine; every pass has been released */
-uint64_t leat__order_samples(const leat__order *order);           /* of a pass */
+uint64_t leat__order_samples(const leat__order *order);           /* of a pass; over 2^62: too many, take no pass */
 
 /* ---- a pass ---- */
 
