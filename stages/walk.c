@@ -68,7 +68,7 @@ leat__walk_step leat__walk_find(leat__walk *walk, uint64_t until, leat__wanted *
         uint64_t place = walk->n < walk->end ? place_of(course, walk->source, walk->segment, walk->pass, walk->lane, walk->n)
                                              : leat__course_place(course, &next);
         if (place >= until) return LEAT__WALK_NONE;
-        uint64_t own = leat__course_next(course, place < course->begin ? course->begin : place);
+        uint64_t own = leat__course_next(course, place);
         if (walk->n >= walk->end || own != place) {
             if (!go_to(walk, own, until, &step)) return step;
             continue;

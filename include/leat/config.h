@@ -84,8 +84,9 @@ typedef enum leat_on_error {
 typedef enum leat_remainder {
     LEAT_REMAINDER_SHORT = 0, /* the last batch is short: its rows are dealt to the ranks like all others, so that nothing is lost. Only
                                  if fewer samples than ranks are left they are dropped: every rank has the same number of batches */
-    LEAT_REMAINDER_DROP = 1,  /* left out: every batch is full */
-    LEAT_REMAINDER_PAD = 2,   /* filled up with the first samples of the epoch's order: every batch is full, nothing is lost */
+    LEAT_REMAINDER_DROP = 1,  /* left out: every batch is full. With epoch_samples or several sources they come in the next epoch */
+    LEAT_REMAINDER_PAD = 2,   /* filled up with the first samples of the epoch's order (with epoch_samples or several sources: with those that
+                                 come next): every batch is full, nothing is lost */
 } leat_remainder;
 
 /* One of several sources that are mixed. At every prefix of the order of all ranks together, the samples of each source are within
