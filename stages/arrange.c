@@ -5,7 +5,7 @@
  *          that its place in the batch stays empty and nothing else moves.
  * Why so:  who comes when is computed from the sample's place in its shard (order.h), so nothing has to be said between the stage that
  *          asks for samples and this one. Losses are kept as intervals: a lost shard of a million samples costs nothing until
- *          their turns come. Why they are lost is kept apart, and said once: a shard that is gone fails in each group that is read of it.
+ *          their turns come. Why they are lost is kept apart, and said once: a shard that is gone fails in every group of it.
  * Threads: loop thread.
  * Invariants: every sample in the heap is wanted, and not before the walk's position; weight is the sum over those of shards that are
  *          read whole (of others there is one group here at a time, and pick.c has weighed that). */
@@ -215,7 +215,8 @@ static leat__step note_end(leat__op *op, const leat__sample *end)
     cause *why = cause_of(state, end, &error);
     loss *lost = why ? calloc(1, sizeof *lost) : NULL;
     if (!lost) return no_memory(op);
-    *lost = (loss){.next = state->losses, .segment = end->epoch, .from = end->base + end->index, .until = end->base + until, .why = why};
+    *lost = (loss){.next = state->losses, .segment = end->epoch, .from = end->base + end->index, .until = end->base + until,
+                   .why = why};
     state->losses = lost;
     return LEAT__DONE;
 }

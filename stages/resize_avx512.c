@@ -163,31 +163,8 @@ AVX512_INLINE void across_groups(const leat__resize *resize, const unsigned chan
     }
 }
 
-AVX512 static void across(const leat__resize *resize, uint8_t *out)
-{
-    const uint32_t pairs = pairs_of(&resize->across);
-    if (!resize->packed) leat__resize_across_far_avx2(resize, out);
-    else if (resize->channels == 4) across_groups(resize, 4, pairs, out);
-    else if (pairs == 2) across_groups(resize, 3, 2, out); /* the usual: a reduction by up to 2 */
-    else across_groups(resize, 3, pairs, out);
-}
-
-/* ---- many taps ---- */
-
-AVX512 static void add(const uint8_t *row, float weight, size_t count, float *sums)
-{
-    leat__resize_add_body(row, weight, count, sums);
-}
-
-AVX512 static void settle(const float *sums, unsigned channels, size_t columns, int16_t *planes, size_t plane)
-{
-    leat__resize_settle_body(sums, channels, columns, planes, plane);
-}
-
-AVX512 static void across_many(const leat__resize *resize, uint8_t *out)
-{
-    leat__resize_across_many_body(resize, out);
-}
+#define LEVEL AVX512
+#include "stages/resize_level.h"
 
 const leat__resize_kernels leat__resize_avx512 = {.down = down, .across = across, .packed_bytes = packed_bytes,
     .pack = pack, .add = add, .settle = settle, .across_many = across_many};
