@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "loader/download.h"
+#include "loader/state.h"
 #include "pipeline/failure.h"
 
 /* A source as the config gives it: the only one, or one of several. */
@@ -30,7 +31,8 @@ static leat_code fetch(void *user, const char *url, uint64_t max_bytes, uint8_t 
 
 bool leat__origins_need_counts(const leat_config *config)
 {
-    return config->world > 1 || config->source_count || config->epoch_samples || config->remainder == LEAT_REMAINDER_PAD;
+    return config->world > 1 || config->source_count || config->epoch_samples || config->remainder == LEAT_REMAINDER_PAD ||
+           (config->resume && leat__state_is_counted(config->resume));
 }
 
 void leat__origins_forget_counts(leat__origins *origins)
@@ -39,6 +41,7 @@ void leat__origins_forget_counts(leat__origins *origins)
     leat__index_free(origins->all[0].index);
     origins->all[0].index = NULL;
     origins->counted = false;
+    origins->forgotten = true;
 }
 
 /* Puts which of several sources it was in front of an error. */

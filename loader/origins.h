@@ -21,6 +21,7 @@ typedef struct leat__origins {
     size_t count;
     uint32_t lanes;             /* of all */
     bool counted;               /* the number of samples of each is known */
+    bool forgotten;             /* it was, and is not used: windows of compressed shards did not fit (plan.c) */
     leat__course course;        /* if counted, after leat__origins_order */
 } leat__origins;
 
@@ -34,7 +35,7 @@ leat_code leat__origins_order(leat__origins *origins, const leat_config *config,
 
 uint64_t leat__origins_objects(const leat__origins *origins);
 
-/* True if the config cannot do without counts; else they may be forgotten, of a single source. */
+/* True if the config cannot do without counts, or resumes a run that had them; else they may be forgotten, of a single source. */
 bool leat__origins_need_counts(const leat_config *config);
 void leat__origins_forget_counts(leat__origins *origins);
 

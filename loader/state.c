@@ -178,6 +178,13 @@ static leat_code read_members(const char *text, size_t length, state *s, leat_er
     return LEAT_OK;
 }
 
+bool leat__state_is_counted(const char *text)
+{
+    static const char none[] = "\"0000000000000000\"";
+    const char *at = find(text, strnlen(text, LONGEST), "index");
+    return at && strncmp(at, none, sizeof none - 1) != 0;
+}
+
 static leat_code differs(const member *m, uint64_t saved, uint64_t here, leat_error *error)
 {
     if (m->hex) return leat__fail(error, LEAT_EINVAL, 0, "resume: %s are other ones than when the state was saved", m->words);

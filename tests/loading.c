@@ -358,16 +358,18 @@ static size_t rough_pick(void *user, size_t count)
     return rough_random(user) % count;
 }
 
-/* One step in eight waits up to 2 ms. */
 static uint64_t rough_delay(void *user, const char *stage)
 {
+    const rough_world *world = user;
     (void)stage;
-    return rough_random(user) % 8 == 0 ? rough_random(user) % 2000000 : 0;
+    return rough_random(user) % world->one_in == 0 ? rough_random(user) % world->most_ns : 0;
 }
 
 void rough_world_init(rough_world *world, uint64_t seed)
 {
     world->state = seed;
+    world->one_in = 8;
+    world->most_ns = 2000000;
     world->env = (leat__env){.now_ns = rough_now, .random = rough_random, .pick = rough_pick, .delay_ns = rough_delay,
                              .user = world};
 }

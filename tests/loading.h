@@ -117,6 +117,8 @@ void assert_same_rows(const epoch_seen *a, const epoch_seen *b);
 
 typedef struct rough_world {
     uint64_t state;
+    unsigned one_in;    /* so many steps is held back: 8 */
+    uint64_t most_ns;   /* up to so long: 2 ms */
     leat__env env;
 } rough_world;
 void rough_world_init(rough_world *world, uint64_t seed);
