@@ -2,11 +2,11 @@
 #ifndef LEAT_TESTS_DECODING_H
 #define LEAT_TESTS_DECODING_H
 
-#include <check.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "stages/image.h"
 #include "tests/pictures.h"
 
@@ -90,15 +90,6 @@ static inline bool decode_is_defined(leat__image_reader *reader, const picture *
     free(first);
     free(second);
     return same;
-}
-
-static inline int run_suite(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 #endif

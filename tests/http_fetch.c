@@ -1,4 +1,5 @@
 /* http_fetch.c - what the tests of the HTTP client share: a world with a client, and a consumer that checks every byte. */
+#include "check_main.h"
 #include "http_fetch.h"
 
 #include <signal.h>
@@ -201,10 +202,7 @@ int http_suite_run(Suite *suite)
     http_servers_start(&servers);
     write_pattern("small", 58000);
     write_pattern("large", 20000000);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int failed = run_suite(suite);
     http_servers_stop(&servers);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return failed;
 }

@@ -5,12 +5,12 @@
 #ifndef LEAT_TEST_LOADING_H
 #define LEAT_TEST_LOADING_H
 
-#include <check.h>
 #include <stdio.h>
 
 #include <leat/leat.h>
 #include <leat/measure.h>
 
+#include "check_main.h"
 #include "pipeline/env.h"
 
 #ifndef LEAT_PHOTOS
@@ -133,6 +133,5 @@ void reset_peak_rss(void);
 size_t peak_rss_bytes(void);
 double seconds_now(void);
 
-int run_suite(Suite *suite); /* what main returns */
 
 #endif

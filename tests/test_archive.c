@@ -2,7 +2,6 @@
  *
  * test_decompress.c and test_tar.c have the tools' own files and the broken ones; here are thousands of cases that
  * nobody thought of, from a fixed seed. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "check_main.h"
 #include "stages/decompress.h"
 #include "stages/tar.h"
 #include "stages/tarhead.h"
@@ -433,9 +433,5 @@ int main(void)
     tcase_add_test(tests, random_archives_in_random_pieces_read_as_a_plain_reader_reads_them);
     tcase_add_test(tests, a_header_is_one_if_its_sum_is_right_plain_or_signed);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

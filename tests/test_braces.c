@@ -1,9 +1,9 @@
 /* test_braces.c - brace expansion against the shell's, and what is refused. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "stages/braces.h"
 
 struct texts {
@@ -147,9 +147,5 @@ int main(void)
     tcase_add_test(tests, counts_saturate);
     tcase_add_test(tests, many_groups_are_bounded);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

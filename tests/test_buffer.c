@@ -1,11 +1,11 @@
 /* test_buffer.c - arena, buffers, slices and budgets. */
-#include <check.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <leat/batch.h>
 
+#include "check_main.h"
 #include "pipeline/buffer.h"
 
 static unsigned woken;
@@ -125,9 +125,5 @@ int main(void)
     tcase_add_test(tcase, a_refund_wakes_who_found_no_room_once);
     tcase_add_test(tcase, threads_share_an_arena);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,13 +1,13 @@
 /* test_cli_text.c - what the command prints of foreign text: JSON as Python reads it, UTF-8 as iconv(3) does, sizes,
  * and
  * the sheet's pixels. Options and whole commands: test_cli.py. */
-#include <check.h>
 #include <iconv.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/sheet.h"
@@ -258,9 +258,5 @@ int main(void)
     tcase_add_loop_test(tests, sheets_undo_what_the_loader_did, 0, 12);
     tcase_add_test(tests, sheets_beyond_reason_are_refused);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 /* test_course.c - stages/course.c and walk.c: epochs, global batches, ranks and lanes against counting one by one (counting.h). */
+#include "check_main.h"
 #include "counting.h"
 #include "stages/walk.h"
 
@@ -659,9 +660,5 @@ int main(void)
     tcase_set_timeout(tcase, 600);
     add_tests(tcase);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,9 +1,9 @@
 /* test_failure.c - messages: escaping, redaction, cutting. */
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "pipeline/failure.h"
 
 static void expect_escaped(const char *text, size_t length, const char *expected)
@@ -96,9 +96,5 @@ int main(void)
     tcase_add_test(tcase, a_system_error_keeps_its_number_and_words);
     tcase_add_test(tcase, every_code_has_a_name_and_a_text);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -2,11 +2,11 @@
  *
  * What ours decodes must be what libjpeg decodes; whenever it gives up (`odd`) libjpeg decodes alone, so only what ours
  * accepts is compared. Any warning of libjpeg counts as refusing, as in jpeg.c but for those that no pixel depends on. */
-#include <check.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "stages/huffman.h"
 #include "tests/pictures.h"
 
@@ -196,9 +196,5 @@ int main(void)
     tcase_add_test(cases, damaged_files_are_odd_or_decode_to_libjpegs_pixels);
     tcase_add_test(cases, other_kinds_of_files_are_left_to_libjpeg);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

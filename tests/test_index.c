@@ -780,9 +780,5 @@ int main(void)
     tcase_add_test(tests, json_nesting_is_capped);
     tcase_add_test(tests, pack_writes_the_same_index);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,5 +1,4 @@
 /* test_inflate.c - inflate.c against zlib: the same bytes, and the same streams refused. */
-#include <check.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include <libdeflate.h>
 #include <zlib.h>
 
+#include "check_main.h"
 #include "pipeline/random.h"
 #include "stages/inflate.h"
 
@@ -378,9 +378,5 @@ int main(void)
     tcase_add_test(tests, test_a_stop_ends_a_stream_of_tiny_blocks);
     tcase_add_test(tests, test_headers);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,10 +1,10 @@
 /* test_items.c - tasks, chunks, samples and their stock. */
-#include <check.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "pipeline/failure.h"
 #include "stages/items.h"
 
@@ -260,9 +260,5 @@ int main(void)
     tcase_add_test(tests, large_texts_and_lists_are_not_kept);
     tcase_add_test(tests, threads_share_a_stock);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

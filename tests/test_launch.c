@@ -1,8 +1,8 @@
 /* test_launch.c - rank and world: of the config, of every launcher, and what is refused. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "loader/launch.h"
 
 /* "NAME=value" ..., NULL at the end: the environment that the function under test sees. */
@@ -148,9 +148,5 @@ int main(void)
     tcase_add_loop_test(tests, rank_and_world, 0, CASES);
     tcase_add_test(tests, the_processs_own_environment);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,9 +1,9 @@
 /* test_outlet.c - queue and outlet: bounds, ends, the descriptor, many consumers. */
-#include <check.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "check_main.h"
 #include "pipeline/failure.h"
 #include "pipeline/outlet.h"
 #include "pipeline/queue.h"
@@ -159,9 +159,5 @@ int main(void)
     tcase_add_test(tcase, stuck_is_told_instead_of_waiting_and_can_pass);
     tcase_add_test(tcase, each_item_goes_to_one_of_many_consumers);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 /* test_passes.c - stages/order.c and mix.c: each position of a pass, each turn of a mix, against counting (counting.h). */
 #include <math.h>
 
+#include "check_main.h"
 #include "counting.h"
 
 /* ---- order ---- */
@@ -395,9 +396,5 @@ int main(void)
     tcase_set_timeout(tcase, 600);
     add_tests(tcase);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,8 +1,8 @@
 /* test_pipeline.c - the engine, driven by toy stages: order, bounds, markers, errors, time-outs, close in every state. */
-#include <check.h>
 #include <semaphore.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "pipeline/pipeline.h"
 #include "toys.h"
 
@@ -461,9 +461,5 @@ int main(void)
     tcase_add_loop_test(tcase, close_at_any_moment, 0, 20);
     tcase_add_test(tcase, a_seeded_world_shuffles_completions);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

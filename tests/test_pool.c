@@ -1,10 +1,10 @@
 /* test_pool.c - worker threads: every job comes back once, and the loop is told of it. */
-#include <check.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <time.h>
 #include <uv.h>
 
+#include "check_main.h"
 #include "pipeline/pool.h"
 
 typedef struct task {
@@ -192,9 +192,5 @@ int main(void)
     tcase_add_test(tcase, jobs_of_one_worker_come_back_in_order);
     tcase_add_test(tcase, cancelled_jobs_come_back_without_having_run);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -3,7 +3,6 @@
  * Most are loaders that waited for ever: a lane's share of memory_limit was full of what nobody could let go of. Each test makes
  * the data that did it, on disk or behind a small server of its own, and asks for the whole epoch within a time. */
 #include <arpa/inet.h>
-#include <check.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 
 #include <leat/leat.h>
 
+#include "check_main.h"
 #include "loader/opening.h"
 
 enum { WAIT_MS = 20000, MB = 1 << 20 }; /* twenty times what a slow machine under a sanitizer needs */
@@ -456,9 +456,5 @@ int main(void)
     tcase_add_test(tests, test_large_file_from_a_slow_server_hangs);
     tcase_add_test(tests, test_limit_waits_for_a_silent_server);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,5 +1,4 @@
 /* test_source.c - every form of source, on real folder trees in a temporary directory. */
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -10,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "check_main.h"
 #include "stages/source.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -549,9 +549,5 @@ int main(void)
     tcase_add_test(tests, list_on_stdin);
     tcase_add_loop_test(tests, a_million_objects, 0, sizeof million / sizeof *million);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

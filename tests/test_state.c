@@ -1,5 +1,4 @@
 /* test_state.c - loader/state.c and digests.c: what a state holds, and every way in which one is refused. */
-#include <check.h>
 #include <libdeflate.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -8,6 +7,7 @@
 
 #include <leat/loader.h>
 
+#include "check_main.h"
 #include "loader/digests.h"
 #include "loader/state.h"
 #include "pipeline/random.h"
@@ -562,9 +562,5 @@ int main(void)
     tcase_set_timeout(tcase, 120);
     add_tests(tcase);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,7 +1,6 @@
 /* test_tarwriter.c - archives as tar(1) and Python's tarfile read them.
  *
  * Not here: whole shards (test_cli.py packs folders and reads them back). */
-#include <check.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check_main.h"
 #include "loader/tarwriter.h"
 
 #define GIB ((uint64_t)1 << 30)
@@ -238,9 +238,5 @@ int main(void)
     tcase_add_test(tests, a_sink_that_fails_ends_the_archive);
     tcase_add_test(tests, sizes_that_cannot_be_added_up);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,8 +1,8 @@
 /* test_unfilter.c - PNG's row filters: every Paeth, and thousands of shapes against the specification's own words. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "pipeline/random.h"
 #include "stages/unfilter.h"
 
@@ -94,9 +94,5 @@ int main(void)
     tcase_add_loop_test(tests, test_every_paeth, 0, 2);
     tcase_add_loop_test(tests, test_every_shape, 0, 2);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }
