@@ -1,7 +1,7 @@
 /* arrange.c - brings a lane's samples, which come as they are stored, into the order in which they leave.
  *
- * What:    walks along what the lane delivers; a sample that comes is dropped if this rank does not deliver it, and waits in a heap
- *          until its turn. A part of an object that could not be read is a *loss*: whatever is wanted of it leaves as a failed sample, so
+ * What:    walks along what the lane delivers; a sample that comes is dropped if this rank does not deliver it, or if it only lay
+ *          between those that were asked for and will come again; else it waits in a heap until its turn. A part of an object that could not be read is a *loss*: whatever is wanted of it leaves as a failed sample, so
  *          that its place in the batch stays empty and nothing else moves.
  * Why so:  who comes when is computed from the sample's place in its shard (order.h), so nothing has to be said between the stage that
  *          asks for samples and this one. Losses are kept as intervals: a lost shard of a million samples costs nothing until
@@ -41,6 +41,7 @@ typedef struct loss {
     struct loss *next;
     uint64_t segment;
     uint64_t from, until;   /* of the lane's samples as they are stored; what has left at its ends is not in it any more */
+    uint64_t latest;        /* those that leave behind this number come again */
     cause *why;
 } loss;
 
@@ -159,8 +160,9 @@ static leat__step admit(leat__op *op, leat__sample *sample)
     bool counted = sample->index < count_of(state, sample->object);
     bool wanted = counted && leat__walk_wants(options->course, options->source, options->number, sample->epoch, state->pass,
                                               &state->window, sample->base + sample->index, &item.n);
+    bool later = wanted && item.n > sample->latest;
     bool passed = item.segment < state->walk.segment || (item.segment == state->walk.segment && item.n < state->walk.n);
-    if (!wanted || passed) {
+    if (!wanted || later || passed) {
         leat__item_release(&sample->item);
         return LEAT__DONE;
     }
@@ -216,7 +218,7 @@ static leat__step note_end(leat__op *op, const leat__sample *end)
     loss *lost = why ? calloc(1, sizeof *lost) : NULL;
     if (!lost) return no_memory(op);
     *lost = (loss){.next = state->losses, .segment = end->epoch, .from = end->base + end->index, .until = end->base + until,
-                   .why = why};
+                   .latest = end->latest, .why = why};
     state->losses = lost;
     return LEAT__DONE;
 }
@@ -251,7 +253,7 @@ static loss *loss_of(const arrange_state *state, const leat__wanted *wanted)
 {
     uint64_t stored = wanted->stored.base + wanted->stored.index;
     for (loss *lost = state->losses; lost; lost = lost->next)
-        if (lost->segment == wanted->segment && stored >= lost->from && stored < lost->until) return lost;
+        if (lost->segment == wanted->segment && wanted->n <= lost->latest && stored >= lost->from && stored < lost->until) return lost;
     return NULL;
 }
 

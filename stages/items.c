@@ -208,6 +208,7 @@ leat__sample *leat__sample_new(leat__stock *stock, const leat__object *object, u
     sample->object = object;
     sample->epoch = sample->pass = epoch;
     sample->index = sample->offset = sample->end = sample->place = sample->base = sample->until = 0;
+    sample->latest = UINT64_MAX;
     sample->key = no_text;
     sample->failed = sample->lost_object = sample->last_of_object = sample->repeats = false;
     leat__error_clear(&sample->error);

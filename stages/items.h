@@ -50,8 +50,10 @@ typedef struct leat__extent {
     uint64_t from, to;    /* bytes as stored, [from, to); to = UINT64_MAX: to its end */
     uint64_t first, last; /* the samples in it: numbers in the object, [first, last); last = UINT64_MAX: not known */
     uint64_t base;        /* position in its lane of the object's sample 0 (order.h) */
+    uint64_t latest;      /* it is read for samples that leave the lane as this number at the latest; later ones that lie between them will
+                             be read again */
 } leat__extent;
-#define LEAT__WHOLE ((leat__extent){.to = UINT64_MAX, .last = UINT64_MAX})
+#define LEAT__WHOLE ((leat__extent){.to = UINT64_MAX, .last = UINT64_MAX, .latest = UINT64_MAX})
 
 /* An object as it is to be read once: in a lane, in an epoch. */
 typedef struct leat__task {
@@ -105,7 +107,7 @@ typedef struct leat__sample {
     uint64_t epoch;     /* as the task's; once a lane that reads by the order has let it go: the epoch it is delivered in */
     uint64_t pass;      /* which time round its source: what augmentation is keyed by */
     uint64_t place;     /* position in the epoch's order, of all ranks; 0 where nothing is counted */
-    uint64_t base;      /* as the extent's */
+    uint64_t base, latest; /* as the extent's */
     uint64_t index;     /* in its object, counting every sample that could be told apart */
     uint64_t offset;    /* of its first field's header in the unpacked shard */
     uint64_t end;       /* of its last field's bytes there; 0: loose files */

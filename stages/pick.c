@@ -112,7 +112,7 @@ static leat__step name_whole(leat__op *op)
         (void)there;
         uint64_t count = leat__index_counts(state->options.index)[stored.object];
         if (!count || has_places(state, &stored)) continue;
-        leat__extent extent = {.to = UINT64_MAX, .last = count, .base = stored.base};
+        leat__extent extent = {.to = UINT64_MAX, .last = count, .base = stored.base, .latest = UINT64_MAX};
         return emit_task(op, state->segment, &stored, &extent);
     }
     return LEAT__DONE;
@@ -187,7 +187,7 @@ static unsigned group_size(const pick_state *state)
 }
 
 /* Emits the first `size` candidates, sorted by where they are stored, as extents. */
-static leat__step emit_extents(leat__op *op, unsigned size)
+static leat__step emit_extents(leat__op *op, unsigned size, uint64_t latest)
 {
     pick_state *state = leat__stage_state(op->stage);
     leat__step step = LEAT__MORE;
@@ -201,7 +201,7 @@ static leat__step emit_extents(leat__op *op, unsigned size)
             last = next;
         }
         leat__extent extent = {.from = first->from, .to = last->to, .first = first->wanted.stored.index,
-                               .last = last->wanted.stored.index + 1, .base = first->wanted.stored.base};
+                               .last = last->wanted.stored.index + 1, .base = first->wanted.stored.base, .latest = latest};
         step = emit_task(op, first->wanted.segment, &first->wanted.stored, &extent);
     }
     return step;
@@ -214,8 +214,9 @@ static leat__step pick_job(leat__op *op)
     if (look_up(state, &op->error)) return LEAT__FAILED;
     qsort(state->candidates, state->count, sizeof *state->candidates, compare_leaving);
     unsigned size = group_size(state);
+    uint64_t latest = state->candidates[size - 1].wanted.n;
     qsort(state->candidates, size, sizeof *state->candidates, compare);
-    leat__step step = emit_extents(op, size);
+    leat__step step = emit_extents(op, size, latest);
     state->count -= size;
     for (unsigned i = 0; i < state->count; i++) state->candidates[i] = state->candidates[size + i];
     return step == LEAT__FAILED ? step : LEAT__AGAIN;
@@ -272,7 +273,7 @@ static leat__step pick_begin(leat__op *op)
     if (has_places(state, &first->stored)) return LEAT__IO;
     state->count = 0;
     if (!state->options.index) {
-        leat__extent extent = {.to = UINT64_MAX, .last = 1, .base = first->stored.base};
+        leat__extent extent = {.to = UINT64_MAX, .last = 1, .base = first->stored.base, .latest = UINT64_MAX};
         return emit_task(op, first->segment, &first->stored, &extent);
     }
     return pick_whole(op, first);

@@ -54,7 +54,7 @@ LEAT_API leat_code leat_try_next(leat_loader *loader, leat_batch **batch, leat_e
  * leat_next has given out; batches that are ready but were not taken come again after a resume. A loader opened with it as
  * leat_config.resume goes on with exactly the batch that would have come next; with another `world`, at the next global batch, if every
  * rank saved at the same one. It is refused (LEAT_EINVAL, with the difference) for other data or other settings than those it depends on:
- * threads, memory, connections, prefetch, epochs and on_error may differ. With LEAT_OK; LEAT_EINVAL if capacity is too small; LEAT_EFORKED.
+ * threads, connections, prefetch, epochs and on_error may differ, and with an index (or loose files) memory_limit. With LEAT_OK; LEAT_EINVAL if capacity is too small; LEAT_EFORKED.
  * Thread: any, also beside leat_next. Blocks: no; takes microseconds. */
 LEAT_API leat_code leat_save(leat_loader *loader, char *state, size_t capacity, leat_error *error);
 #define LEAT_STATE_BYTES 1024
