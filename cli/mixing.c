@@ -49,18 +49,28 @@ static bool parse_mix(void *target, const char *text)
     return true;
 }
 
+/* The index of source number i; "none" given once is meant for all. */
+static const char *index_of(const cli_mixing *mixing, size_t i)
+{
+    const cli_texts *given = &mixing->indexes;
+    if (given->count == 1 && strcmp(given->items[0], "none") == 0) return given->items[0];
+    return i < given->count ? given->items[i] : NULL;
+}
+
 int cli_mixing_finish(const cli_command *command, cli_mixing *mixing, leat_config *config, const char *source)
 {
     config->source = source;
+    if (mixing->indexes.count > mixing->count + 1)
+        return cli_refuse(command, "--index: given %zu times for %zu source%s", mixing->indexes.count, mixing->count + 1,
+                          mixing->count ? "s" : "");
     if (mixing->count == 0) {
+        config->index = index_of(mixing, 0);
         if (mixing->weight > 0) return cli_refuse(command, "--weight: goes with --mix only");
         return CLI_GO_ON;
     }
-    bool none = config->index && strcmp(config->index, "none") == 0;
-    mixing->sources[0] = (leat_source){.source = source, .weight = mixing->weight > 0 ? mixing->weight : 1, .index = config->index};
-    for (size_t i = 1; none && i <= mixing->count; i++) mixing->sources[i].index = config->index;
+    mixing->sources[0] = (leat_source){.source = source, .weight = mixing->weight > 0 ? mixing->weight : 1};
+    for (size_t i = 0; i <= mixing->count; i++) mixing->sources[i].index = index_of(mixing, i);
     config->source = NULL;
-    config->index = NULL;
     config->sources = mixing->sources;
     config->source_count = mixing->count + 1;
     return CLI_GO_ON;
@@ -73,10 +83,11 @@ void cli_mixing_free(cli_mixing *mixing)
 }
 
 static const cli_option source_options[] = {
-    {.name = "index", .value = "PATH", .kind = CLI_TEXT, .offset = CLI_AT(config.index),
+    {.name = "index", .value = "PATH", .kind = CLI_TEXTS, .offset = CLI_AT(mixing.indexes),
      .what = "an index of the shards, the folder that it is in, or none",
      .help = "counts and places of the samples in the shards: leat.index, a WebDataset index (wids JSON), DALI's .idx, or a folder "
-             "with any of them; none: read without (default: leat.index beside the shards, if it is there)"},
+             "with any of them; none: read without; with --mix one for each source, in their order (default: leat.index beside the shards, if "
+             "it is there)"},
     {.name = "mix", .value = "SOURCE=WEIGHT", .kind = CLI_CUSTOM, .offset = CLI_AT(mixing), .parse = parse_mix,
      .what = "SOURCE=WEIGHT, such as more.tar=0.3 (a weight over 0 with at most 6 decimals), at most 32 times",
      .help = "mix in another source; its share is its weight over the sum of all. May be repeated; all of them need counts"},

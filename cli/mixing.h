@@ -11,6 +11,7 @@ enum { CLI_MOST_MIXED = 32 };
 typedef struct cli_mixing {
     leat_source sources[CLI_MOST_MIXED + 1]; /* [0] is SOURCE's own place; the names of the others are ours */
     size_t count;                            /* of --mix */
+    cli_texts indexes;  /* of SOURCE, then of each --mix in their order */
     double weight;                           /* of SOURCE; 0: not given */
 } cli_mixing;
 

@@ -3,7 +3,11 @@
  * Source:  FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/): what is compared here is not hostile. */
 #include "loader/digests.h"
 
+#include <math.h>
 #include <string.h>
+#include <sys/stat.h>
+
+enum { MOST_STATS = 20000 };
 
 static const uint64_t start = UINT64_C(0xcbf29ce484222325);
 
@@ -36,6 +40,14 @@ static uint64_t add_float(uint64_t digest, float value)
 
 /* ---- data ---- */
 
+/* The size of a local shard; looked at for so many of them, as of an index (stages/index.c). */
+static uint64_t add_size(uint64_t digest, const leat__object *object)
+{
+    struct stat status;
+    if (object->is_url || !object->is_shard || stat(object->name, &status)) return digest;
+    return add_number(digest, (uint64_t)status.st_size);
+}
+
 static uint64_t add_name(uint64_t digest, const leat__object *object)
 {
     if (object->key) return add_text(digest, object->key);
@@ -50,7 +62,11 @@ uint64_t leat__digest_names(const leat__origins *origins)
     uint64_t digest = start;
     for (size_t i = 0; i < origins->count; i++) {
         const leat__listing *listing = origins->all[i].listing;
-        for (size_t k = 0; k < listing->count; k++) digest = add_name(digest, &listing->objects[k]);
+        bool sizes = listing->count <= MOST_STATS;
+        for (size_t k = 0; k < listing->count; k++) {
+            digest = add_name(digest, &listing->objects[k]);
+            if (sizes) digest = add_size(digest, &listing->objects[k]);
+        }
         digest = add_number(digest, listing->count);
     }
     return digest;
@@ -102,10 +118,11 @@ uint64_t leat__digest_mix(const leat_config *config)
 {
     uint64_t digest = start;
     if (!config->source_count) return 0;
+    double first = config->sources[0].weight ? config->sources[0].weight : 1;
     for (size_t i = 0; i < config->source_count; i++) {
         const leat_source *source = &config->sources[i];
-        double weight = source->weight ? source->weight : 1;
-        digest = add_number(digest, (uint64_t)(weight * 1e6 + 0.5));
+        double ratio = (source->weight ? source->weight : 1) / first; /* 1:1 is 2:2; impossible weights are refused elsewhere */
+        digest = add_number(digest, ratio > 1e-7 && ratio < 1e12 ? (uint64_t)llround(ratio * 1e6) : 0);
         digest = add_number(digest, leat__digest_fields(source->fields, source->field_count));
         digest = add_number(digest, source->image ? leat__digest_image(source->image) : 0);
     }

@@ -4,7 +4,8 @@
 
 #include "loader/origins.h"
 
-/* Of the names of shards and files, in their order. Without folders, so that a data set that was moved is the same. */
+/* Of the names of shards and files, in their order, and of the sizes of local shards (of up to 20,000). Without folders, so that a data
+ * set that was moved is the same. Blocks: looks at the shards. */
 uint64_t leat__digest_names(const leat__origins *origins);
 
 /* Of counts and sizes; 0 if the samples are not counted. Loose files: of their number. */

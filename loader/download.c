@@ -3,7 +3,8 @@
  * What:    a loop, an HTTP client and one transfer, whose buffers are put together in memory of the caller's.
  * Why so:  an index is read before there is a pipeline, and by callers without one. The loader's client does it, so that retries,
  *          redirects, credentials and limits are the same as for the data. A loop's thread costs less than the request.
- * Memory:  grows with what has come, whatever was announced: twofold, so at most twice the object, and while it grows three times.
+ * Memory:  grows with what has come, whatever was announced, by half, within max_bytes: at most 1.5 times the object, and where the
+ *          allocator has to copy (glibc moves pages instead) 2.5 times while it grows. What is given is of its size.
  * Threads: begin, on_data, on_end and on_closed run on the loop thread; the caller waits for on_closed, then has all to itself. */
 #include "loader/download.h"
 
@@ -75,15 +76,24 @@ static void on_closed(void *user)
 /* Room for `more` bytes. False if memory is short. */
 static bool reserve(download *d, size_t more)
 {
+    size_t needed;
     if (d->bytes && more <= d->capacity - d->size) return true;
-    size_t capacity = d->capacity ? d->capacity : FIRST_BYTES;
-    while (capacity - d->size < more)
-        if (__builtin_mul_overflow(capacity, 2, &capacity)) return false;
-    uint8_t *larger = realloc(d->bytes, capacity);
+    if (__builtin_add_overflow(d->size, more, &needed)) return false;
+    size_t capacity = d->capacity ? d->capacity + d->capacity / 2 : FIRST_BYTES; /* of what is allocated: it does not overflow */
+    if (capacity > d->max_bytes) capacity = (size_t)d->max_bytes;
+    if (capacity < needed) capacity = needed;
+    uint8_t *larger = realloc(d->bytes, capacity + !capacity);
     if (!larger) return false;
     d->bytes = larger;
     d->capacity = capacity;
     return true;
+}
+
+/* Gives back what was reserved and is not used. */
+static void fit(download *d)
+{
+    uint8_t *fitted = d->size ? realloc(d->bytes, d->size) : NULL;
+    if (fitted) d->bytes = fitted;
 }
 
 static bool on_data(void *user, leat__buffer *buffer, size_t size)
@@ -157,6 +167,7 @@ leat_code leat__download(const leat_config *config, const char *url, uint64_t ma
     pthread_cond_destroy(&d.done_cond);
     pthread_mutex_destroy(&d.lock);
     if (!d.error.code) {
+        fit(&d);
         *bytes = d.bytes;
         *size = d.size;
         return LEAT_OK;

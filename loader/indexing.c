@@ -2,9 +2,10 @@
  *
  * What:    lists the source, sorts the shards by folder and name, counts them side by side, then writes the index of each folder.
  * Why so:  nothing is written before every shard has been read to its end. The table needs all counts before the first byte, so
- *          places are held until then: 4 bytes a sample.
+ *          places are held until then: 4 bytes a sample. A part of a folder's shards can be counted anew: the folder's index keeps
+ *          what it has of the others.
  * Threads: a crew that counts; the caller's thread shows progress, sees the stop flag, and writes.
- * Not here: one shard (indexshard.c), the file (indexstore.c). */
+ * Not here: one shard (indexshard.c), the crew (indexcount.c), the file (indexstore.c). */
 #include <leat/index.h>
 
 #include <assert.h>
@@ -12,27 +13,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "loader/crew.h"
-#include "loader/indexshard.h"
+#include "loader/indexcount.h"
 #include "loader/indexstore.h"
 #include "loader/packjob.h"
 #include "loader/plan.h"
 #include "pipeline/failure.h"
 #include "stages/filename.h"
 
-typedef struct counted {
-    const leat__object *object;
-    size_t folder;                /* length of the path up to the base name */
-    leat__index_row row;          /* name and etag: not set */
-    char etag[LEAT__INDEX_ETAG];
-} counted;
-
 typedef struct indexing {
     /* fixed after creation */
     const leat_index_config *wanted;
     leat_config config;           /* for listing and the network, with its choices made */
     leat__listing *listing;
-    counted *shards;              /* sorted by folder, then name; row and etag are the task's own */
+    leat__counted *shards;        /* sorted by folder, then name; row and etag are the task's own */
     size_t count;
     /* shared */
     leat__index_run run;
@@ -56,11 +49,18 @@ static leat_code choose(indexing *i, leat_error *error)
     return leat__plan_config(&config, &i->config, error);
 }
 
+/* Length of a shard's path up to the base name. */
+static size_t folder_of(const leat__counted *shard)
+{
+    return (size_t)(leat__filename_parse(shard->object->name).base - shard->object->name);
+}
+
 /* Shards of one folder stand together: their names have the same beginning of the same length. */
 static int compare(const void *a, const void *b)
 {
-    const counted *x = a, *y = b;
-    if (x->folder != y->folder) return x->folder < y->folder ? -1 : 1;
+    const leat__counted *x = a, *y = b;
+    size_t folder = folder_of(x), other = folder_of(y);
+    if (folder != other) return folder < other ? -1 : 1;
     return strcmp(x->object->name, y->object->name);
 }
 
@@ -77,8 +77,7 @@ static leat_code pick_shards(indexing *i, leat_error *error)
     for (size_t n = 0; n < listing->count; n++) {
         const leat__object *object = &listing->objects[n];
         if (!object->is_shard) continue;
-        size_t folder = (size_t)(leat__filename_parse(object->name).base - object->name);
-        i->shards[i->count++] = (counted){.object = object, .folder = folder};
+        i->shards[i->count++] = (leat__counted){.object = object};
     }
     qsort(i->shards, i->count, sizeof *i->shards, compare);
     size_t kept = 1; /* a list may name a shard twice */
@@ -101,97 +100,53 @@ static void look(void *job)
     i->wanted->progress(i->wanted->progress_user, &progress);
 }
 
-/* A thread's state: its counter, and whose it is. */
-typedef struct counting {
-    indexing *indexing;
-    leat__shard_counter *counter;
-} counting;
-
-static void *begin_counting(void *job, leat_error *error)
-{
-    counting *c = calloc(1, sizeof *c);
-    if (c) *c = (counting){.indexing = job, .counter = leat__shard_counter_new(&((indexing *)job)->run, error)};
-    else leat__fail(error, LEAT_ENOMEM, 0, "no memory to read a shard");
-    if (c && c->counter) return c;
-    free(c);
-    return NULL;
-}
-
-static leat_code count_shard(void *state, uint64_t task, leat_error *error)
-{
-    counting *c = state;
-    counted *shard = &c->indexing->shards[task];
-    return leat__shard_counter_run(c->counter, shard->object, &shard->row, shard->etag, error);
-}
-
-static void end_counting(void *state)
-{
-    counting *c = state;
-    leat__shard_counter_free(c->counter);
-    free(c);
-}
-
 static leat_code count(indexing *i, leat_error *error)
 {
-    bool unfinished;
-    leat__crew crew = {.name = "leat-index", .tasks = i->count, .threads = i->config.threads, .job = i,
-                       .stopping = &i->run.stopping,
-                       .look = look, .begin = begin_counting, .run = count_shard, .end = end_counting};
-    leat_code code = leat__crew_run(&crew, &unfinished, error);
-    look(i);
-    if ((!code && unfinished) || code == LEAT_ECLOSED)
-        return leat__fail(error, LEAT_ECLOSED, 0, "stopped as asked; no index was written");
-    return code;
+    leat_code code = leat__index_count(&i->run, i->shards, i->count, look, i, error);
+    if (code != LEAT_ECLOSED) return code;
+    return leat__fail(error, LEAT_ECLOSED, 0, "stopped as asked; no index was written");
 }
 
 /* ---- writing ---- */
 
-/* Adds a shard to a list; its places go with it. */
-static leat_code add_row(leat__index_list *list, counted *shard, leat_error *error)
+/* Writes one index: of shards [first, last) into the folder `to`; beside: it is theirs, whose other shards keep what is known. */
+static leat_code store(indexing *i, size_t first, size_t last, const char *to, bool beside, leat_index_result *result,
+                       leat_error *error)
 {
-    char *name = leat__index_name(shard->object->name);
-    leat__index_row row = shard->row;
-    if (!name) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for an index");
-    row.name = name;
-    row.etag = shard->etag;
-    shard->row.places = NULL;
-    leat_code code = leat__index_list_add(list, &row, error);
-    free(name);
-    return code;
-}
-
-/* Writes one index: of shards [first, last) into the folder `to`. */
-static leat_code store(indexing *i, size_t first, size_t last, const char *to, leat_index_result *result, leat_error *error)
-{
-    leat__index_list list = {0};
+    leat__index_list list = {0}, unknown = {0};
     int directory = -1;
     uint64_t bytes = 0;
+    bool stale;
     leat_code code = LEAT_OK;
-    for (size_t n = first; !code && n < last; n++) code = add_row(&list, &i->shards[n], error);
+    for (size_t n = first; !code && n < last; n++) code = leat__counted_add(&list, &i->shards[n], error);
     if (!code) code = leat__index_list_sort(&list, "the source", error);
     if (!code) code = leat__pack_open_folder(to, &directory, error);
+    if (!code && beside) code = leat__index_keep_others(directory, to, &list, &unknown, &stale, error);
     if (!code) code = leat__index_store(directory, to, &list, &bytes, error);
     if (directory >= 0) close(directory);
+    leat__index_list_end(&unknown);
     leat__index_list_end(&list);
     result->files += code ? 0 : 1;
     result->bytes += bytes;
     return code;
 }
 
-static bool same_folder(const counted *a, const counted *b)
+static bool same_folder(const leat__counted *a, const leat__counted *b)
 {
-    return a->folder == b->folder && memcmp(a->object->name, b->object->name, a->folder) == 0;
+    size_t folder = folder_of(a);
+    return folder == folder_of(b) && memcmp(a->object->name, b->object->name, folder) == 0;
 }
 
 static leat_code store_all(indexing *i, leat_index_result *result, leat_error *error)
 {
-    if (i->wanted->to) return store(i, 0, i->count, i->wanted->to, result, error);
+    if (i->wanted->to) return store(i, 0, i->count, i->wanted->to, false, result, error);
     leat_code code = LEAT_OK;
     for (size_t first = 0, last; !code && first < i->count; first = last) {
-        const counted *shard = &i->shards[first];
+        const leat__counted *shard = &i->shards[first];
         for (last = first + 1; last < i->count && same_folder(shard, &i->shards[last]); last++) {}
-        char *to = shard->folder ? strndup(shard->object->name, shard->folder) : strdup(".");
-        code = to ? store(i, first, last, to, result, error) : leat__fail(error, LEAT_ENOMEM, 0, "no memory for a path");
+        size_t folder = folder_of(shard);
+        char *to = folder ? strndup(shard->object->name, folder) : strdup(".");
+        code = to ? store(i, first, last, to, true, result, error) : leat__fail(error, LEAT_ENOMEM, 0, "no memory for a path");
         free(to);
     }
     return code;
@@ -213,7 +168,7 @@ leat_code leat_index(const leat_index_config *config, leat_index_result *result,
     if (!code) code = store_all(&i, result, error);
     result->shards = atomic_load(&i.run.shards);
     result->samples = atomic_load(&i.run.samples);
-    for (size_t n = 0; n < i.count; n++) free((uint32_t *)i.shards[n].row.places);
+    leat__counted_end(i.shards, i.count);
     free(i.shards);
     leat__listing_free(i.listing);
     return code;

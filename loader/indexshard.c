@@ -80,6 +80,7 @@ static leat_code unpack(leat__shard_counter *counter, const leat__bytes *in, boo
         leat_error cause;
         leat_code fed = made.size ? leat__tar_feed(counter->tar, &made, on_sample, counter, &cause) : LEAT_OK;
         leat__buffer_release(buffer);
+        counter->unpacked += made.size;
         if (fed) {
             *error = cause;
             return fed;
@@ -191,7 +192,7 @@ static leat_code read_local(leat__shard_counter *counter, leat_error *error)
 static void begin(leat__shard_counter *counter, const leat__object *object)
 {
     counter->object = object;
-    counter->bytes = 0;
+    counter->bytes = counter->unpacked = 0;
     counter->head_crc = 0;
     counter->code = LEAT_OK;
     leat__place_list_clear(&counter->places);
@@ -202,13 +203,14 @@ static void begin(leat__shard_counter *counter, const leat__object *object)
 /* Fills the row; the places go with it. */
 static leat_code finish(leat__shard_counter *counter, leat__index_row *row, leat_error *error)
 {
-    bool by_sample = leat__decompressor_codec(counter->decompressor) == LEAT__CODEC_NONE && !leat__tar_has_global(counter->tar);
+    bool plain = leat__decompressor_codec(counter->decompressor) == LEAT__CODEC_NONE;
     uint64_t samples = counter->places.count;
     if (!counter->code) counter->code = leat__place_list_add(&counter->places, leat__tar_entries_end(counter->tar), NULL);
     if (counter->code)
         return leat__fail(error, LEAT_ENOMEM, 0, "no memory for the places of %llu samples", (unsigned long long)samples);
-    *row = (leat__index_row){.bytes = counter->bytes, .samples = samples, .head_crc = counter->head_crc, .has_head_crc = true};
-    if (by_sample) row->places = leat__place_list_take(&counter->places);
+    *row = (leat__index_row){.bytes = counter->bytes, .unpacked = plain ? counter->bytes : counter->unpacked, .samples = samples,
+                             .head_crc = counter->head_crc, .has_head_crc = true};
+    if (plain && !leat__tar_has_global(counter->tar)) row->places = leat__place_list_take(&counter->places);
     return LEAT_OK;
 }
 

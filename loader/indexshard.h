@@ -32,6 +32,7 @@ typedef struct leat__shard_counter {
     /* of the shard being counted */
     const leat__object *object;
     uint64_t bytes;              /* as stored, so far */
+    uint64_t unpacked;           /* and after decompression, if it is compressed */
     uint32_t head_crc;
     leat__place_list places;     /* of the samples so far */
     leat_code code;              /* LEAT_ENOMEM once there was no memory for one */

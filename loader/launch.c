@@ -6,7 +6,7 @@
  *          has to be asked first, and that is the order of the table: torchrun starts nothing but trainers; Open MPI may have
  *          been started by a PMI or Slurm, never the other way round; Slurm is the outermost.
  *          A pair counts only if both are set: an interactive Slurm shell has SLURM_NTASKS and no SLURM_PROCID, and its process
- *          is no rank. A variable that is empty is not set.
+ *          is no rank. Half of torchrun's pair alone is an error. A variable that is empty is not set.
  *          Kubernetes' indexed jobs know a process's index and not how many there are, so they are asked only where the config
  *          gives the world and asks for the rank.
  *          A wrong value is an error and never passed over: a process that took itself for alone would train on everything.
@@ -58,6 +58,16 @@ static const launcher_names *find_launcher(leat__launch_get get)
         if (look_up(get, launchers[i].rank) && look_up(get, launchers[i].world)) return &launchers[i];
     }
     return NULL;
+}
+
+/* torchrun's pair is set by nothing else in a shell: half of it is a launcher that was wanted and is not there. */
+static leat_code check_halves(leat__launch_get get, leat_error *error)
+{
+    const char *rank = look_up(get, launchers[0].rank), *world = look_up(get, launchers[0].world);
+    if (!rank == !world) return LEAT_OK;
+    return leat__fail(error, LEAT_EINVAL, 0, "%s is set in the environment and %s is not: a launcher such as torchrun sets both; set it, unset "
+                      "the other, or give rank and world in the config", rank ? launchers[0].rank : launchers[0].world,
+                      rank ? launchers[0].world : launchers[0].rank);
 }
 
 /* Reads a variable that is set: a whole number from low to high. because: why high is the bound, "" if that is plain. */
@@ -138,7 +148,7 @@ static leat_code use_launcher(leat_config *config, leat__launch_get get, const c
         return leat__fail(error, LEAT_EINVAL, 0, "rank is %u and world is 0: give world as well, or neither for the launcher's",
                           config->rank);
     const launcher_names *names = find_launcher(get);
-    leat_code code = names ? read_launcher(get, names, &rank, &world, error) : LEAT_OK;
+    leat_code code = names ? read_launcher(get, names, &rank, &world, error) : check_halves(get, error);
     if (code) return code;
     *name = names ? names->name : "";
     config->rank = rank;

@@ -24,7 +24,6 @@ struct leat_loader {
     /* under the lock */
     pthread_mutex_t lock;
     uint64_t epoch, step;           /* of the batch that leat_next gives out next */
-    uint64_t end_epoch;             /* there is none from here on; fixed after opening */
     /* atomic */
     _Atomic uint64_t samples, delivered, epochs;
 };
@@ -125,7 +124,7 @@ static leat_code resume(leat_loader *loader, const leat__origins *origins, leat_
 {
     leat_config *config = &loader->stream.plan.config;
     uint64_t begin = config->epoch;
-    loader->end_epoch = config->epochs ? begin + config->epochs : UINT64_MAX;
+    uint64_t end = config->epochs ? begin + config->epochs : UINT64_MAX;
     leat__state_describe(&loader->settings, config, origins, loader->stream.plan.shards.window_bytes);
     if (config->resume) {
         leat_code code = leat__state_read(config->resume, &loader->settings, &config->epoch, &config->step, error);
@@ -136,11 +135,11 @@ static leat_code resume(leat_loader *loader, const leat__origins *origins, leat_
                           (unsigned long long)config->epoch, (unsigned long long)begin);
     loader->epoch = config->epoch;
     loader->step = config->step;
-    if (config->epoch >= loader->end_epoch) { /* behind the last epoch: as behind its last batch */
-        config->epoch = loader->end_epoch - 1;
+    if (config->epoch >= end) { /* behind the last epoch: as behind its last batch */
+        config->epoch = end - 1;
         config->step = UINT64_MAX;
     }
-    if (config->epochs) config->epochs = loader->end_epoch - config->epoch;
+    if (config->epochs) config->epochs = end - config->epoch;
     if (config->step == UINT64_MAX) loader->stream.flow.cut = config->epoch + 1;
     return LEAT_OK;
 }
@@ -196,24 +195,13 @@ leat_code leat_open(const leat_config *config, leat_loader **loader, leat_error 
     return leat__open_in(config, NULL, loader, error);
 }
 
-/* Notes what comes next; never back, as several threads may take batches. */
+/* Notes what comes next; never back: of several threads that take batches the one that took first may come here last. */
 static void set_position(leat_loader *loader, uint64_t epoch, uint64_t step)
 {
     pthread_mutex_lock(&loader->lock);
     if (epoch > loader->epoch || (epoch == loader->epoch && step > loader->step)) {
         loader->epoch = epoch;
         loader->step = step;
-    }
-    pthread_mutex_unlock(&loader->lock);
-}
-
-static void end_epoch(leat_loader *loader)
-{
-    atomic_fetch_add(&loader->epochs, 1);
-    pthread_mutex_lock(&loader->lock);
-    if (loader->epoch < loader->end_epoch) { /* LEAT_END is said again and again after the last */
-        loader->epoch++;
-        loader->step = 0;
     }
     pthread_mutex_unlock(&loader->lock);
 }
@@ -235,8 +223,12 @@ static leat_code next_batch(leat_loader *loader, uint64_t timeout_ns, leat_batch
     leat_code code = leat__stream_check_process(&loader->stream, error);
     if (code) return code;
     leat__item *item;
-    code = leat__outlet_take(loader->stream.outlet, timeout_ns, &item, error);
-    if (code == LEAT_END) end_epoch(loader);
+    uint64_t ended;
+    code = leat__outlet_take_marked(loader->stream.outlet, timeout_ns, &item, &ended, error);
+    if (code == LEAT_END && ended != UINT64_MAX) { /* an epoch's, and not the end of all, which is said again and again */
+        atomic_fetch_add(&loader->epochs, 1);
+        set_position(loader, ended + 1, 0);
+    }
     if (code) return code;
     leat_batch *batch = (leat_batch *)item;
     set_position(loader, batch->epoch, batch->step + 1);
@@ -290,8 +282,6 @@ leat_code leat_stats(leat_loader *loader, leat_statistics *stats)
     stats->samples = atomic_load(&loader->samples);
     stats->batches = atomic_load(&loader->delivered);
     stats->epochs = atomic_load(&loader->epochs);
-    uint64_t wanted = loader->stream.plan.config.epochs;
-    if (wanted && stats->epochs > wanted) stats->epochs = wanted; /* LEAT_END is said again and again after the last */
     return LEAT_OK;
 }
 

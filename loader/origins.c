@@ -68,7 +68,7 @@ static leat_code open_one(leat__origins *origins, size_t i, const leat_config *c
     const char *wanted = source.index ? source.index : config->index;
     bool asks = leat__origins_need_counts(config) || config->resume; /* opening waits for the server's answer */
     if (!wanted && origin->listing->objects[0].is_url && !asks) wanted = "none";
-    code = leat__index_find(origin->listing, wanted, fetch, (void *)(uintptr_t)config, &origin->index, error);
+    code = leat__index_find(origin->listing, wanted, fetch, (void *)(uintptr_t)config, config->memory_limit / 4, &origin->index, error);
     if (code) return fail_source(origins, i, code, error);
     if (!origin->index) origins->counted = false;
     return LEAT_OK;

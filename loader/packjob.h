@@ -54,13 +54,14 @@ bool leat__pack_is_name(const leat__pack_job *job, const char *name);
 /* Makes a folder and those above it, and opens it. *directory: its descriptor, gives. */
 leat_code leat__pack_open_folder(const char *to, int *directory, leat_error *error);
 
-/* Notes a finished shard for the index: its samples, and their places in tar's blocks (samples + 1 of them; takes, also on
- * failure). Thread: any. */
-leat_code leat__pack_note_shard(leat__pack_job *job, const char *name, uint64_t bytes, uint64_t samples, uint32_t *places,
-                                leat_error *error);
+/* Notes a finished shard for the index: bytes as stored and before compression, samples, and their places in tar's blocks (samples
+ * + 1 of them; takes, also on failure). Thread: any. */
+leat_code leat__pack_note_shard(leat__pack_job *job, const char *name, uint64_t bytes, uint64_t unpacked, uint64_t samples,
+                                uint32_t *places, leat_error *error);
 
-/* Writes leat.index for all shards of the folder, if they are known: the ones noted, and others that an index there has. Thread:
- * leat_pack's caller, at the end. */
+/* Writes leat.index for all shards of the folder: the ones noted, others that an index there has, and those that none has, which
+ * are read. If one of them cannot be read, none is written: LEAT_ECORRUPT if one is there, which is stale then, else LEAT_OK.
+ * Thread: leat_pack's caller, at the end. */
 leat_code leat__pack_write_index(leat__pack_job *job, leat_error *error);
 
 /* Calls the caller's progress function. Thread: leat_pack's caller. */

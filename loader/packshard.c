@@ -180,9 +180,10 @@ leat_code leat__shard_writer_run(leat__shard_writer *writer, size_t shard, leat_
         code = leat__shard_file_begin(writer->file, job->directory, job->config.to, name, job->config.overwrite, error);
         if (!code) code = write_samples(writer, shard, &again, error);
     }
-    uint64_t stored = 0, places = writer->places.count;
+    uint64_t stored = 0, places = writer->places.count, unpacked = leat__shard_file_position(writer->file);
     if (!code) code = leat__shard_file_commit(writer->file, &stored, error);
-    if (!code) code = leat__pack_note_shard(job, name, stored, places - 1, leat__place_list_take(&writer->places), error);
+    if (!code)
+        code = leat__pack_note_shard(job, name, stored, unpacked, places - 1, leat__place_list_take(&writer->places), error);
     leat__shard_file_abandon(writer->file);
     if (code) {
         report(writer, 0, 0);

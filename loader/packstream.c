@@ -95,7 +95,8 @@ static leat_code end_shard(stream *s, leat_error *error)
     if (!code) code = leat__tar_writer_end(&s->tar, error);
     if (!code) code = leat__shard_file_commit(s->file, &stored, error);
     leat__pack_name(s->job, s->shard, name);
-    if (!code) code = leat__pack_note_shard(s->job, name, stored, samples, leat__place_list_take(&s->places), error);
+    if (!code)
+        code = leat__pack_note_shard(s->job, name, stored, s->in_shard, samples, leat__place_list_take(&s->places), error);
     if (code) return code;
     atomic_fetch_add(&s->job->stored_bytes, stored);
     atomic_fetch_add(&s->job->shards, 1);

@@ -290,9 +290,14 @@ static bool reads_whole(const leat__origins *origins, double *mean)
 /* True if the windows of shards that are read whole will be held, with half as much to spare. */
 static bool windows_fit(const leat__plan *plan, const leat__origins *origins)
 {
-    double mean;
+    double mean, samples = 0;
     reads_whole(origins, &mean);
-    return plan->config.shuffle_window * (mean * 5 / 4 + (double)sizeof(leat__sample)) * 3 / 2 <= (double)plan->shards.window_bytes;
+    for (size_t i = 0; i < origins->count; i++) {
+        const leat__origin *origin = &origins->all[i];
+        for (size_t k = 0; origin->index && k < origin->listing->count; k++) samples += (double)leat__index_counts(origin->index)[k];
+    }
+    double window = plan->config.shuffle_window < samples ? plan->config.shuffle_window : samples;
+    return window * (mean * 5 / 4 + (double)sizeof(leat__sample)) * 3 / 2 <= (double)plan->shards.window_bytes;
 }
 
 uint32_t leat__plan_rows(const leat_config *config)

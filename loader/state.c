@@ -46,7 +46,7 @@ static const member members[] = {
     {"world", AT(world), false, false, NULL},
     {"windows_cut", AT(windows_cut), false, false, NULL},
     {"objects", SETTING(objects), false, true, "the number of shards or files"},
-    {"names", SETTING(names), true, true, "the names of the shards or files"},
+    {"names", SETTING(names), true, true, "the names of the shards or files, or their sizes,"},
     {"seed", SETTING(seed), false, true, "seed"},
     {"batch_size", SETTING(batch_size), false, true, "batch_size (of all ranks together)"},
     {"lanes", SETTING(lanes), false, true, "lanes"},
@@ -218,13 +218,13 @@ leat_code leat__state_read(const char *text, const leat__state_settings *setting
     leat_code code = check_frame(text, &length, error);
     if (!code) code = read_members(text, length, &saved, error);
     if (code) return code;
+    if (saved.settings.order != settings->order)
+        return leat__fail(error, LEAT_EINVAL, 0, "resume: the state was saved with order %s, here it is %s", orders[saved.settings.order],
+                          orders[settings->order]);
     for (size_t i = 0; i < MEMBERS; i++) {
         uint64_t there = *value_of(&saved, &members[i]), now = *value_of(&here, &members[i]);
         if (members[i].compared && there != now) return differs(&members[i], there, now, error);
     }
-    if (saved.settings.order != settings->order)
-        return leat__fail(error, LEAT_EINVAL, 0, "resume: the state was saved with order %s, here it is %s", orders[saved.settings.order],
-                          orders[settings->order]);
     if (saved.settings.remainder != settings->remainder)
         return leat__fail(error, LEAT_EINVAL, 0, "resume: the state was saved with remainder %s, here it is %s",
                           remainders[saved.settings.remainder], remainders[settings->remainder]);

@@ -157,7 +157,14 @@ static leat_code take_locked(leat__outlet *outlet, leat__item **item, leat_error
 
 leat_code leat__outlet_take(leat__outlet *outlet, uint64_t timeout_ns, leat__item **item, leat_error *error)
 {
+    uint64_t marker;
+    return leat__outlet_take_marked(outlet, timeout_ns, item, &marker, error);
+}
+
+leat_code leat__outlet_take_marked(leat__outlet *outlet, uint64_t timeout_ns, leat__item **item, uint64_t *marker, leat_error *error)
+{
     *item = NULL;
+    *marker = UINT64_MAX;
     pthread_mutex_lock(&outlet->lock);
     if (timeout_ns && !has_answer_locked(outlet)) wait_locked(outlet, timeout_ns);
     bool was_full = outlet->items.count == outlet->capacity;
@@ -166,6 +173,7 @@ leat_code leat__outlet_take(leat__outlet *outlet, uint64_t timeout_ns, leat__ite
     pthread_mutex_unlock(&outlet->lock);
     if (was_full) outlet->on_room(outlet->user);
     if (code == LEAT_END) {
+        if (*item) *marker = ((const leat__marker *)*item)->number;
         leat__item_release(*item);
         *item = NULL;
     }

@@ -36,6 +36,9 @@ void leat__outlet_set_stuck(leat__outlet *outlet, const leat_error *stuck);
  * LEAT_AGAIN; or the error the stream ended with, at every call. Any thread. */
 leat_code leat__outlet_take(leat__outlet *outlet, uint64_t timeout_ns, leat__item **item, leat_error *error);
 
+/* The same; *marker: with LEAT_END the marker's number, UINT64_MAX at the end. */
+leat_code leat__outlet_take_marked(leat__outlet *outlet, uint64_t timeout_ns, leat__item **item, uint64_t *marker, leat_error *error);
+
 /* An eventfd that polls readable while take would not say LEAT_AGAIN. Any thread. */
 int leat__outlet_fd(leat__outlet *outlet);
 

@@ -53,6 +53,7 @@ typedef struct arrange_state {
     size_t count, capacity;
     uint64_t weight;
     leat__weigher weigher;
+    waiting tail;           /* the last sample of an extent, which waits for its end to be known; sample NULL: none */
     loss *losses;           /* the newest first */
     cause *causes;          /* likewise */
     /* of the samples that come */
@@ -72,6 +73,7 @@ static void arrange_destroy(void *argument)
 {
     arrange_state *state = argument;
     for (size_t i = 0; i < state->count; i++) leat__item_release(&state->heap[i].sample->item);
+    if (state->tail.sample) leat__item_release(&state->tail.sample->item);
     for (loss *lost = state->losses, *next; lost; lost = next) {
         next = lost->next;
         free(lost);
@@ -167,6 +169,13 @@ static leat__step admit(leat__op *op, leat__sample *sample)
         return LEAT__DONE;
     }
     item.weight = leat__index_has_places(options->index, (uint64_t)(sample->object - options->objects)) ? 0 : weight;
+    uint64_t until = count_of(state, sample->object);
+    if (sample->until < until) until = sample->until;
+    if (sample->object->is_shard && sample->index + 1 == until) { /* what is wrong with the end is said before the epoch's */
+        assert(!state->tail.sample);
+        state->tail = item;
+        return LEAT__DONE;
+    }
     if (!heap_put(state, &item)) goto fail;
     return LEAT__DONE;
 fail:
@@ -176,12 +185,25 @@ fail:
 
 /* ---- losses ---- */
 
+/* True if an error is the object's, wherever in it one looked: the file is gone, the server says no. */
+static bool is_of_whole(const leat_error *error)
+{
+    switch (error->code) {
+    case LEAT_ENOTFOUND: case LEAT_EACCESS: case LEAT_ENETWORK: case LEAT_EHTTP: case LEAT_ETLS: case LEAT_ETIMEOUT: case LEAT_ECHANGED:
+    case LEAT_EREDIRECT: case LEAT_EENCODING: case LEAT_EHEADERS:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* The cause that is this error of this object; NULL: no memory. */
 static cause *cause_of(arrange_state *state, const leat__sample *end, const leat_error *error)
 {
     for (cause *why = state->causes; why; why = why->next) {
         bool same = why->segment == end->epoch && why->object == end->object && why->error.code == error->code;
-        if (same && why->error.offset == error->offset && strcmp(why->error.message, error->message) == 0) return why;
+        bool alike = why->error.offset == error->offset && strcmp(why->error.message, error->message) == 0;
+        if (same && (alike || is_of_whole(error))) return why;
     }
     cause *why = calloc(1, sizeof *why);
     if (!why) return NULL;
@@ -190,7 +212,7 @@ static cause *cause_of(arrange_state *state, const leat__sample *end, const leat
     return state->causes = why;
 }
 
-/* More came than the index knows: no row is lost by it, but it has to be said. */
+/* No row is lost by it, but it has to be said: more came than the index knows, or the shard's end is damaged. */
 static leat__step say(leat__op *op, const leat__sample *end, const leat_error *error)
 {
     arrange_state *state = leat__stage_state(op->stage);
@@ -203,17 +225,17 @@ static leat__step say(leat__op *op, const leat__sample *end, const leat_error *e
 }
 
 /* An extent has ended, at sample->index: what should have come of it, and did not, is lost. */
-static leat__step note_end(leat__op *op, const leat__sample *end)
+static leat__step note_loss(leat__op *op, const leat__sample *end)
 {
     arrange_state *state = leat__stage_state(op->stage);
     uint64_t count = count_of(state, end->object);
     uint64_t until = end->until < count ? end->until : count;
-    if (end->index == until) return LEAT__DONE;
+    if (end->index == until && !end->failed) return LEAT__DONE;
     leat_error error = end->error;
     if (!end->failed)
         leat__fail(&error, LEAT_ECHANGED, 0, "the index says %llu samples, here %s %llu: it is of another shard; run leat index again",
                    (unsigned long long)until, end->index > until ? "are" : "end", (unsigned long long)end->index);
-    if (end->index > until) return say(op, end, &error);
+    if (end->index >= until) return say(op, end, &error);
     cause *why = cause_of(state, end, &error);
     loss *lost = why ? calloc(1, sizeof *lost) : NULL;
     if (!lost) return no_memory(op);
@@ -221,6 +243,16 @@ static leat__step note_end(leat__op *op, const leat__sample *end)
                    .latest = end->latest, .why = why};
     state->losses = lost;
     return LEAT__DONE;
+}
+
+static leat__step note_end(leat__op *op, const leat__sample *end)
+{
+    arrange_state *state = leat__stage_state(op->stage);
+    leat__step step = note_loss(op, end);
+    if (!state->tail.sample || step != LEAT__DONE) return step;
+    if (!heap_put(state, &state->tail)) return no_memory(op);
+    state->tail.sample = NULL;
+    return step;
 }
 
 static bool is_passed(const arrange_state *state, const leat__wanted *wanted, uint64_t segment, uint64_t until)

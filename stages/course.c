@@ -46,7 +46,12 @@ static leat_code add_sources(leat__course *course, const leat__course_options *o
         if (__builtin_add_overflow(*together, source->used, together) || *together > FARTHEST)
             return leat__fail(error, LEAT_EINVAL, 0, "the sources have more than 2^62 samples");
     }
-    return options->count > 1 ? leat__mix_new(options->weights, options->count, &course->mix, error) : LEAT_OK;
+    if (options->count == 1) return LEAT_OK;
+    leat_code code = leat__mix_new(options->weights, options->count, &course->mix, error);
+    for (unsigned s = 0; !code && s < options->count; s++)
+        if ((double)course->sources[s].used / leat__mix_share(course->mix, s) > (double)FARTHEST)
+            code = leat__fail(error, LEAT_EINVAL, 0, "source %u has too many samples for a weight so small: a pass of it ends beyond 2^62", s + 1);
+    return code;
 }
 
 static leat_code set_bounds(leat__course *course, const leat__course_options *options, leat_error *error)

@@ -6,13 +6,14 @@
  *          before anything is read. 20,000 stats cost some 40 ms, at most; beyond that a shard is compared when it is opened.
  * Threads: see index.h.
  * Invariants: (1) every shard has a part and a row in it, every loose file has none and counts 1   (2) counts sum up to at most
- *             2^56
+ *             2^56   (3) a shard whose size is known has a count that fits into it
  * Not here: finding and loading one index (indexpart.c), formats (indexfile.c, indexforeign.c). */
 #include "stages/index.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "pipeline/failure.h"
@@ -24,7 +25,7 @@ enum {
     MOST_STATS = 20000,
     NO_PART = UINT16_MAX,
 };
-#define MOST_SAMPLES ((uint64_t)1 << 56)
+#define MOST_SAMPLES ((uint64_t)1 << 56) /* in all */
 
 struct leat__index {
     size_t count;        /* of objects */
@@ -39,7 +40,8 @@ struct leat__index {
 static void row_of(const leat__index *index, uint64_t object, leat__index_row *row)
 {
     assert(object < index->count);
-    if (index->part_of[object] == NO_PART) *row = (leat__index_row){.name = "", .etag = "", .samples = 1, .bytes = UINT64_MAX};
+    static const leat__index_row loose = {.name = "", .etag = "", .samples = 1, .bytes = UINT64_MAX, .unpacked = UINT64_MAX};
+    if (index->part_of[object] == NO_PART) *row = loose;
     else leat__index_part_row(&index->parts[index->part_of[object]], index->rows[object], row);
 }
 
@@ -65,13 +67,14 @@ static size_t folder_of(folders *f, const leat__object *object, size_t last)
     return f->count++;
 }
 
-static leat_code fail_lacks(const char *shown, const leat__object *object, leat_error *error)
+static leat_code fail_lacks(const leat__index_part *part, const leat__object *object, leat_error *error)
 {
-    return leat__fail(error, LEAT_ECHANGED, 0, "index %s lacks the shard %.400s: run leat index again", shown, object->display);
+    return leat__fail(error, LEAT_ECHANGED, 0, "index %s lacks the shard %.400s: %s", part->shown, object->display,
+                      leat__index_part_hint(part));
 }
 
 /* Loads the index of each folder. *found: there is one in each; else in none. */
-static leat_code load_folders(leat__index *index, const folders *f, const leat__index_source *source, bool *found,
+static leat_code load_folders(leat__index *index, const folders *f, leat__index_source *source, bool *found,
                               leat_error *error)
 {
     const leat__object *without = NULL;
@@ -90,7 +93,7 @@ static leat_code load_folders(leat__index *index, const folders *f, const leat__
                       without->display);
 }
 
-static leat_code find_beside(leat__index *index, const leat__listing *listing, const leat__index_source *source, bool *found,
+static leat_code find_beside(leat__index *index, const leat__listing *listing, leat__index_source *source, bool *found,
                              leat_error *error)
 {
     folders f = {.count = 0};
@@ -110,7 +113,7 @@ static leat_code find_beside(leat__index *index, const leat__listing *listing, c
                       "--to DIR, and name it", MOST_PARTS);
 }
 
-static leat_code find_named(leat__index *index, const char *wanted, const leat__listing *listing, const leat__index_source *source,
+static leat_code find_named(leat__index *index, const char *wanted, const leat__listing *listing, leat__index_source *source,
                             leat_error *error)
 {
     for (size_t i = 0; i < listing->count; i++) index->part_of[i] = listing->objects[i].is_shard ? 0 : NO_PART;
@@ -129,22 +132,47 @@ static leat_code join_one(leat__index *index, size_t i, const leat__object *obje
     if (!name) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for an index");
     bool there = leat__index_part_find(part, name, &row);
     free(name);
-    if (!there) return fail_lacks(part->shown, object, error);
+    if (!there) return fail_lacks(part, object, error);
     index->rows[i] = (uint32_t)row;
     return LEAT_OK;
+}
+
+/* Bytes of a shard's archive, where they are known. stored: what is known of the shard as it lies there. */
+static uint64_t archive_bytes(const leat__index_row *row, uint64_t stored)
+{
+    const char *dot = strrchr(row->name, '.');
+    if (row->unpacked != UINT64_MAX) return row->unpacked;
+    return dot && strcasecmp(dot, ".tar") == 0 ? stored : UINT64_MAX;
+}
+
+/* A sample takes one of tar's blocks at least; where sizes are not known there is a most for all. */
+static leat_code check_count(const leat__index_part *part, const leat__object *object, uint64_t samples, uint64_t bytes,
+                             leat_error *error)
+{
+    uint64_t most = bytes == UINT64_MAX ? LEAT__INDEX_MOST_COUNT : bytes / LEAT__PLACE_UNIT;
+    if (samples <= most) return LEAT_OK;
+    return leat__fail(error, LEAT_ECORRUPT, 0, "%.400s: index %s says %llu samples, a shard of %s size has at most %llu: %s",
+                      object->display, part->shown, (unsigned long long)samples, bytes == UINT64_MAX ? "any" : "its",
+                      (unsigned long long)most, leat__index_part_hint(part));
 }
 
 static leat_code join(leat__index *index, const leat__listing *listing, leat_error *error)
 {
     uint64_t sum = 0;
+    assert(index->count <= MOST_SAMPLES);
     for (size_t i = 0; i < index->count; i++) {
         leat__index_row row;
         leat_code code = index->part_of[i] == NO_PART ? LEAT_OK : join_one(index, i, &listing->objects[i], error);
         if (code) return code;
         row_of(index, i, &row);
         index->counts[i] = row.samples;
+        if (index->part_of[i] != NO_PART)
+            code = check_count(&index->parts[index->part_of[i]], &listing->objects[i], row.samples, archive_bytes(&row, row.bytes),
+                               error);
+        if (code) return code;
         if (row.samples > MOST_SAMPLES || (sum += row.samples) > MOST_SAMPLES)
-            return leat__fail(error, LEAT_ECORRUPT, 0, "index %s: more samples than can be", index->parts[index->part_of[i]].shown);
+            return leat__fail(error, LEAT_ECORRUPT, 0, "%.400s: with its %llu samples the index says over 2^56 in all",
+                              listing->objects[i].display, (unsigned long long)row.samples);
     }
     return LEAT_OK;
 }
@@ -155,17 +183,18 @@ static leat_code check_size(const leat__index *index, size_t i, const leat__obje
     struct stat status;
     leat__index_row row;
     row_of(index, i, &row);
-    const char *shown = index->parts[index->part_of[i]].shown;
+    const leat__index_part *part = &index->parts[index->part_of[i]];
     if (stat(object->name, &status) < 0) return LEAT_OK;
     uint64_t bytes = (uint64_t)status.st_size, last = 0;
     if (row.bytes != UINT64_MAX && row.bytes != bytes)
-        return leat__fail(error, LEAT_ECHANGED, 0, "%.400s: index %s says %llu bytes, the shard has %llu: run leat index again",
-                          object->display, shown, (unsigned long long)row.bytes, (unsigned long long)bytes);
+        return leat__fail(error, LEAT_ECHANGED, 0, "%.400s: index %s says %llu bytes, the shard has %llu: %s", object->display,
+                          part->shown, (unsigned long long)row.bytes, (unsigned long long)bytes, leat__index_part_hint(part));
     if (row.places) last = (uint64_t)row.places[row.samples] * LEAT__PLACE_UNIT;
-    if (last <= bytes) return LEAT_OK;
+    if (last <= bytes) return check_count(part, object, row.samples, archive_bytes(&row, bytes), error);
     return leat__fail(error, LEAT_ECHANGED, 0,
-                      "%.400s: index %s has a sample that ends at byte %llu, the shard has %llu: make the index again",
-                      object->display, shown, (unsigned long long)last, (unsigned long long)bytes);
+                      "%.400s: index %s has a sample that ends at byte %llu, the shard has %llu: %s",
+                      object->display, part->shown, (unsigned long long)last, (unsigned long long)bytes,
+                      leat__index_part_hint(part));
 }
 
 static leat_code check_sizes(const leat__index *index, const leat__listing *listing, leat_error *error)
@@ -202,16 +231,18 @@ static uint64_t digest_of(const leat__index *index, const leat__listing *listing
         else hash = hash_bytes(hash, filename.base, (size_t)(filename.end - filename.base));
         hash = hash_number(hash_bytes(hash, "", 1), row.samples);
         hash = hash_number(hash, row.bytes);
+        hash = hash_number(hash, row.has_head_crc ? row.head_crc : UINT64_MAX);
+        hash = hash_bytes(hash, row.etag, strlen(row.etag) + 1);
     }
     return hash;
 }
 
 /* ---- the outside ---- */
 
-leat_code leat__index_find(const leat__listing *listing, const char *wanted, leat__index_fetch fetch, void *user, leat__index **out,
-                           leat_error *error)
+leat_code leat__index_find(const leat__listing *listing, const char *wanted, leat__index_fetch fetch, void *user,
+                           uint64_t max_bytes, leat__index **out, leat_error *error)
 {
-    const leat__index_source source = {.fetch = fetch, .user = user};
+    leat__index_source source = {.fetch = fetch, .user = user, .max_bytes = max_bytes};
     leat_error ignored;
     bool found = true;
     leat_code code = LEAT_OK;
@@ -275,15 +306,16 @@ leat_code leat__index_places(const leat__index *index, uint64_t object, uint64_t
     if (part->file) return leat__index_file_places(part->file, index->rows[object], first, count, places, error);
     for (uint64_t i = 0; i <= count; i++) places[i] = (uint64_t)row.places[first + i] * LEAT__PLACE_UNIT;
     if (leat__places_rise(places, count, row.bytes, &bad)) return LEAT_OK;
-    return leat__fail(error, LEAT_ECORRUPT, 0, "index %s: the place of sample %llu of %.300s cannot be", part->shown,
-                      (unsigned long long)(first + bad), row.name);
+    return leat__fail(error, LEAT_ECORRUPT, 0, "index %s: the place of sample %llu of %.300s cannot be: %s", part->shown,
+                      (unsigned long long)(first + bad), row.name, leat__index_part_hint(part));
 }
 
 void leat__index_get_facts(const leat__index *index, uint64_t object, leat__index_facts *facts)
 {
     leat__index_row row;
     row_of(index, object, &row);
-    *facts = (leat__index_facts){.bytes = row.bytes, .head_crc = row.head_crc, .has_head_crc = row.has_head_crc, .etag = row.etag};
+    *facts = (leat__index_facts){.bytes = row.bytes, .unpacked = row.unpacked, .head_crc = row.head_crc,
+                                 .has_head_crc = row.has_head_crc, .etag = row.etag};
 }
 
 uint64_t leat__index_digest(const leat__index *index)

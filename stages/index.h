@@ -12,7 +12,6 @@
 typedef struct leat__index leat__index;
 
 #define LEAT__INDEX_NAME "leat.index"
-#define LEAT__INDEX_MAX_REMOTE ((uint64_t)1 << 30) /* bytes of an index that is fetched: places of 250 million samples */
 
 /* Downloads a small object. *bytes: gives (free). url: borrows. LEAT_ENOTFOUND if the server says 404, 403 or 410; LEAT_ELIMIT over
  * max_bytes. Blocks. */
@@ -21,12 +20,13 @@ typedef leat_code (*leat__index_fetch)(void *user, const char *url, uint64_t max
 
 /* Finds the index of a listing. wanted: leat_config.index. NULL: leat.index in the folders of the shards; *index is NULL, with
  * LEAT_OK, if no folder has one. "none", or a listing without shards: likewise NULL; a loose file among shards counts as one
- * sample. fetch, user: for URLs; fetch may be NULL, then no URL is asked for. listing: borrows, until it returns. *index: gives,
- * to be ended by leat__index_free; NULL on failure. LEAT_ECHANGED: the index lacks a shard, or a shard on local disk has another
- * size than it says (looked at if there are at most 20,000); LEAT_ECORRUPT, LEAT_EFORMAT, LEAT_EUNSUPPORTED (newer version),
- * LEAT_ELIMIT; LEAT_ENOTFOUND (only with wanted). Blocks. */
+ * sample. fetch, user: for URLs; fetch may be NULL, then no URL is asked for. max_bytes: of what is fetched, all together; it is
+ * held until leat__index_free. listing: borrows, until it returns. *index: gives, to be ended by leat__index_free; NULL on failure.
+ * LEAT_ECHANGED: the index lacks a shard, or a shard on local disk has another size than it says (looked at if there are at most
+ * 20,000); LEAT_ECORRUPT (damaged, or more samples than the shard can hold), LEAT_EFORMAT, LEAT_EUNSUPPORTED (newer version),
+ * LEAT_ELIMIT (over max_bytes); LEAT_ENOTFOUND (only with wanted). Blocks. */
 leat_code leat__index_find(const leat__listing *listing, const char *wanted, leat__index_fetch fetch, void *user,
-                           leat__index **index, leat_error *error);
+                           uint64_t max_bytes, leat__index **index, leat_error *error);
 
 void leat__index_free(leat__index *index); /* takes; NULL is fine */
 
@@ -46,6 +46,7 @@ leat_code leat__index_places(const leat__index *index, uint64_t object, uint64_t
 /* What the index says of the stored object, to be compared with what is found when it is opened. */
 typedef struct leat__index_facts {
     uint64_t bytes;     /* stored size; UINT64_MAX: not known */
+    uint64_t unpacked;  /* size after decompression, `bytes` if it is not compressed; UINT64_MAX: not known (indexes of others) */
     uint32_t head_crc;  /* CRC-32 of the first min(4096, bytes) bytes as stored, if has_head_crc */
     bool has_head_crc;
     const char *etag;   /* of the server, as it was sent, with its quotes; "": none. Borrows, until leat__index_free */
@@ -55,8 +56,8 @@ enum { LEAT__INDEX_HEAD = 4096 };
 
 void leat__index_get_facts(const leat__index *index, uint64_t object, leat__index_facts *facts);
 
-/* Of base names, counts and sizes in the listing's order, so that a data set that was moved is the same: for a state's
- * fingerprint. */
+/* Of base names, counts, sizes, CRCs of the beginnings and ETags in the listing's order, so that a data set that was moved with its
+ * index is the same, and other data of the same shape is not: for a state's fingerprint. */
 uint64_t leat__index_digest(const leat__index *index);
 
 #endif

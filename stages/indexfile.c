@@ -111,8 +111,8 @@ void leat__index_file_row(const leat__index_file *file, size_t shard, leat__inde
     uint32_t flags = leat__get_u32(at + 28);
     const char *text = (const char *)file->table + leat__get_u64(at + 40);
     *row = (leat__index_row){.name = text, .etag = text + leat__get_u32(at + 32) + 1, .bytes = leat__get_u64(at),
-                             .samples = leat__get_u64(at + 8), .head_crc = leat__get_u32(at + 24),
-                             .has_head_crc = (flags & LEAT__INDEX_HAS_HEAD) != 0,
+                             .unpacked = leat__get_u64(at + 48), .samples = leat__get_u64(at + 8),
+                             .head_crc = leat__get_u32(at + 24), .has_head_crc = (flags & LEAT__INDEX_HAS_HEAD) != 0,
                              .has_places = (flags & LEAT__INDEX_HAS_PLACES) != 0};
 }
 
@@ -135,7 +135,8 @@ static bool places_fit(const leat__index_file *file, const uint8_t *row, uint64_
     uint64_t bytes = leat__get_u64(row), samples = leat__get_u64(row + 8), at = leat__get_u64(row + 16);
     *next = places;
     if (!(leat__get_u32(row + 28) & LEAT__INDEX_HAS_PLACES)) return at == 0 && samples <= LEAT__INDEX_MOST_SAMPLES;
-    if (bytes > LEAT__INDEX_MOST_BYTES || samples > bytes / LEAT__PLACE_UNIT || at != places) return false;
+    if (bytes > LEAT__INDEX_MOST_BYTES || leat__get_u64(row + 48) != bytes || samples > bytes / LEAT__PLACE_UNIT || at != places)
+        return false;
     uint64_t size = leat__index_places_bytes(samples);
     *next = places + size;
     return size <= file->size - places;

@@ -23,6 +23,7 @@ typedef struct leat__index_row {
     const char *name;      /* base name */
     const char *etag;      /* "": none */
     uint64_t bytes;        /* as stored; UINT64_MAX: not known */
+    uint64_t unpacked;     /* and after decompression, if it is compressed; UINT64_MAX: not known */
     uint64_t samples;
     uint32_t head_crc;
     bool has_head_crc;

@@ -18,7 +18,6 @@
 #include "stages/jsonread.h"
 
 enum { MOST_URL = 16384, LONGEST_TAR_NAME = 100 };
-#define MOST_SAMPLES ((uint64_t)1 << 40) /* of a shard: sums of them fit into 64 bits */
 
 /* ---- wids ---- */
 
@@ -48,13 +47,13 @@ static leat_code read_shard(leat__json *json, char *url, const char *shown, leat
         else leat__json_skip(json);
     }
     if (json->why) return LEAT_OK; /* the caller says it, with the place */
-    if (!url[0] || samples > MOST_SAMPLES) {
+    if (!url[0] || samples > LEAT__INDEX_MOST_COUNT) {
         json->why = url[0] ? "a shard without a possible \"nsamples\"" : "a shard without \"url\"";
         return LEAT_OK;
     }
     char *name = leat__index_name(url);
     if (!name) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for index %s", shown);
-    leat__index_row row = {.name = name, .etag = "", .samples = samples, .bytes = bytes};
+    leat__index_row row = {.name = name, .etag = "", .samples = samples, .bytes = bytes, .unpacked = UINT64_MAX};
     leat_code code = leat__index_list_add(list, &row, error);
     free(name);
     return code;
@@ -194,6 +193,7 @@ leat_code leat__dali_read(const uint8_t *text, size_t size, const char *shown, c
         free(places);
         places = NULL;
     }
-    leat__index_row row = {.name = name, .etag = "", .samples = count, .bytes = UINT64_MAX, .places = places};
+    leat__index_row row = {.name = name, .etag = "", .samples = count, .bytes = UINT64_MAX, .unpacked = UINT64_MAX,
+                           .places = places};
     return code ? code : leat__index_list_add(list, &row, error);
 }

@@ -7,7 +7,7 @@
 enum {
     LEAT__INDEX_VERSION = 1,
     LEAT__INDEX_HEADER = 64,                              /* bytes */
-    LEAT__INDEX_ROW = 48,                                 /* bytes */
+    LEAT__INDEX_ROW = 56,                                 /* bytes */
     LEAT__INDEX_BLOCK_BYTES = LEAT__PLACE_BLOCK * 4 + 4,  /* and its CRC-32 */
     LEAT__INDEX_HAS_PLACES = 1,
     LEAT__INDEX_HAS_HEAD = 2,

@@ -22,6 +22,8 @@ const leat__index_row *leat__index_list_find(const leat__index_list *list, const
 /* Frees what is in it; it is empty then. */
 void leat__index_list_end(leat__index_list *list);
 
+#define LEAT__INDEX_MOST_COUNT ((uint64_t)1 << 40) /* samples of a shard whose size is not known */
+
 /* Places of one shard's samples while they are found, the end of the last one last. */
 typedef struct leat__place_list {
     uint32_t *units;  /* owned */

@@ -60,7 +60,14 @@ void leat__index_part_row(const leat__index_part *part, size_t shard, leat__inde
     row->has_places = row->places != NULL;
 }
 
+const char *leat__index_part_hint(const leat__index_part *part)
+{
+    return part->file ? "run leat index again" : "make the index again";
+}
+
 /* ---- bytes ---- */
+
+#define MOST_TEXT ((uint64_t)1 << 30) /* bytes of a file of another program's */
 
 /* Reads a whole file. *bytes: gives. LEAT_ENOTFOUND and the like; LEAT_ELIMIT over 1 GiB. */
 static leat_code read_file(const char *path, const char *shown, uint8_t **bytes, size_t *size, leat_error *error)
@@ -69,7 +76,7 @@ static leat_code read_file(const char *path, const char *shown, uint8_t **bytes,
     *bytes = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), number;
     if (fd < 0 || fstat(fd, &status) < 0) goto fail;
-    if (!S_ISREG(status.st_mode) || (uint64_t)status.st_size > LEAT__INDEX_MAX_REMOTE) {
+    if (!S_ISREG(status.st_mode) || (uint64_t)status.st_size > MOST_TEXT) {
         close(fd);
         return leat__fail(error, LEAT_ELIMIT, 0, "index %s: not a regular file of at most 1 GiB", shown);
     }
@@ -112,19 +119,25 @@ static leat_code load_bytes(leat__index_part *part, uint8_t *bytes, size_t size,
     return code ? code : leat__index_list_sort(&part->list, part->shown, error);
 }
 
-static leat_code fetch_url(leat__index_part *part, const char *url, const leat__index_source *source, uint8_t **bytes, size_t *size,
+/* Remote indexes are held in memory: together they get what the caller has for them. */
+static leat_code fetch_url(leat__index_part *part, const char *url, leat__index_source *source, uint8_t **bytes, size_t *size,
                            leat_error *error)
 {
     leat_error cause;
     *bytes = NULL;
-    leat_code code = source->fetch(source->user, url, LEAT__INDEX_MAX_REMOTE, bytes, size, &cause);
+    leat_code code = source->fetch(source->user, url, source->max_bytes, bytes, size, &cause);
+    if (!code) source->max_bytes -= *size;
+    if (code == LEAT_ELIMIT)
+        return leat__fail(error, code, 0,
+                          "index %s: it has more than the %llu bytes that memory_limit leaves for it: raise memory_limit, or give "
+                          "a local copy of the index", part->shown, (unsigned long long)source->max_bytes);
     if (code) leat__fail(error, code, cause.system, "index %s: %.700s", part->shown, cause.message);
     return code;
 }
 
 /* ---- beside the shards ---- */
 
-leat_code leat__index_part_beside(const leat__object *object, const leat__index_source *source, leat__index_part *part, bool *there,
+leat_code leat__index_part_beside(const leat__object *object, leat__index_source *source, leat__index_part *part, bool *there,
                                   leat_error *error)
 {
     leat__filename filename = leat__filename_parse(object->name);
@@ -276,7 +289,7 @@ static leat_code load_folder(leat__index_part *part, const char *folder, const l
 /* ---- what was named ---- */
 
 static leat_code load_url(leat__index_part *part, const char *wanted, const leat__listing *listing,
-                          const leat__index_source *source, leat_error *error)
+                          leat__index_source *source, leat_error *error)
 {
     uint8_t *bytes;
     size_t size, length = strlen(wanted);
@@ -288,7 +301,7 @@ static leat_code load_url(leat__index_part *part, const char *wanted, const leat
     return code ? code : load_bytes(part, bytes, size, listing, error);
 }
 
-leat_code leat__index_part_named(const char *wanted, const leat__listing *listing, const leat__index_source *source,
+leat_code leat__index_part_named(const char *wanted, const leat__listing *listing, leat__index_source *source,
                                  leat__index_part *part, leat_error *error)
 {
     struct stat status;

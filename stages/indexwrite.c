@@ -24,7 +24,7 @@ static uint64_t table_size(const leat__index_row *rows, size_t count)
 static void put_row(uint8_t *at, const leat__index_row *row, uint64_t text, uint64_t places)
 {
     uint32_t flags = (row->places ? LEAT__INDEX_HAS_PLACES : 0) | (row->has_head_crc ? LEAT__INDEX_HAS_HEAD : 0);
-    assert(!row->places || row->bytes <= LEAT__INDEX_MOST_BYTES);
+    assert(!row->places || (row->bytes <= LEAT__INDEX_MOST_BYTES && row->unpacked == row->bytes));
     leat__put_u64(at, row->bytes);
     leat__put_u64(at + 8, row->samples);
     leat__put_u64(at + 16, row->places ? places : 0);
@@ -33,6 +33,7 @@ static void put_row(uint8_t *at, const leat__index_row *row, uint64_t text, uint
     leat__put_u32(at + 32, (uint32_t)strlen(row->name));
     leat__put_u32(at + 36, (uint32_t)strlen(row->etag));
     leat__put_u64(at + 40, text);
+    leat__put_u64(at + 48, row->unpacked);
 }
 
 /* Fills the table; returns where the places end, which is the file's size. *samples: in all. */

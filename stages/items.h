@@ -120,7 +120,7 @@ typedef struct leat__sample {
     bool lost_object;   /* stands for the rest of the object or extent, not for one sample: takes no row */
     bool last_of_object;/* nothing more comes from this task */
     bool repeats;       /* failed with others of its object, of which one has said why */
-    uint64_t until;     /* lost_object: it stands for the samples index .. until - 1 */
+    uint64_t until;     /* the extent's last; lost_object: it stands for the samples index .. until - 1 */
     /* on the way through the batch */
     void *batch;        /* loader's; NULL before a row is assigned */
     size_t row;

@@ -53,8 +53,8 @@ static leat_code make_whole(leat__mix *mix, const double *weights, leat_error *e
     for (unsigned s = 0; s < mix->count; s++) {
         double value = weights[s] * scale;
         if (!(weights[s] > 0) || value > 1e15 || fabs(value - round(value)) > 1e-3 * (value < 1 ? value : 1))
-            return leat__fail(error, LEAT_EINVAL, 0, "weight %g of source %u: give a number over 0 with at most %d decimals",
-                              weights[s], s + 1, DECIMALS);
+            return leat__fail(error, LEAT_EINVAL, 0, "weight %.9g of source %u: give a number over 0 with at most %d decimals, and at most a "
+                              "billion", weights[s], s + 1, DECIMALS);
         scaled[s] = (uint64_t)llround(value);
         common = common_divisor(scaled[s], common);
     }

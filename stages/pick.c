@@ -18,7 +18,8 @@
 #include "pipeline/pipeline.h"
 
 enum {
-    MOST = 128,         /* candidates: some ten MB of ordinary photographs */
+    FIRST = 64,         /* candidates there is room for at first */
+    MOST = 2048,        /* and at most: a group of samples of a few hundred bytes */
     SPAN = 1024,        /* places of neighbours that are looked up in one go */
 };
 
@@ -32,8 +33,8 @@ typedef struct pick_state {
     leat__walk walk;
     bool begun;
     uint64_t until;             /* nothing was found before this place */
-    candidate candidates[MOST];
-    unsigned count;
+    candidate *candidates;
+    unsigned count, capacity;
     /* shards read whole: the next one to be named, up to which one of the segment */
     uint64_t segment, next_whole, end_whole;
     bool any_whole;             /* `segment` is set */
@@ -43,14 +44,32 @@ typedef struct pick_state {
 void *leat__pick_state_new(const leat__pick_options *options)
 {
     pick_state *state = calloc(1, sizeof *state);
-    if (state) state->options = *options;
-    return state;
+    if (!state) return NULL;
+    state->options = *options;
+    state->capacity = FIRST;
+    state->candidates = calloc(FIRST, sizeof *state->candidates);
+    if (state->candidates) return state;
+    free(state);
+    return NULL;
+}
+
+/* Room for one more candidate: false if memory is short, or they are enough. */
+static bool has_room(pick_state *state)
+{
+    if (state->count < state->capacity) return true;
+    if (state->capacity == MOST) return false;
+    candidate *grown = realloc(state->candidates, 2 * state->capacity * sizeof *grown);
+    if (!grown) return false; /* a smaller group then */
+    state->candidates = grown;
+    state->capacity *= 2;
+    return true;
 }
 
 static void pick_destroy(void *argument)
 {
     pick_state *state = argument;
     leat__walk_end(&state->walk);
+    free(state->candidates);
     free(state);
 }
 
@@ -228,7 +247,7 @@ static leat__step pick_job(leat__op *op)
 static bool add(pick_state *state, const leat__wanted *wanted)
 {
     bool fits = state->count == 0 || (state->candidates[0].wanted.segment == wanted->segment && has_places(state, &wanted->stored));
-    if (!fits || state->count == MOST) return false;
+    if (!fits || !has_room(state)) return false;
     state->candidates[state->count++] = (candidate){.wanted = *wanted};
     leat__walk_on(&state->walk);
     return true;

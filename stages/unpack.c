@@ -22,7 +22,7 @@ typedef struct unpack_state {
     bool dead;              /* the present one has ended here */
     uint64_t ignored;       /* of tar's count, booked so far */
     uint64_t next_index;    /* of the shard's samples: behind the last one emitted */
-    uint64_t base, latest;  /* of the present extent */
+    uint64_t last, base, latest; /* of the present extent */
     /* a loose file's pieces */
     leat__bytes *pieces;
     size_t count, capacity;
@@ -79,6 +79,7 @@ static void emit_sample(void *user, leat__sample *sample)
     unpack_state *state = leat__stage_state(((leat__op *)user)->stage);
     leat__error_at_stage(&sample->error, "unpack");
     state->next_index = sample->index + 1;
+    sample->until = state->last;
     sample->base = state->base;
     sample->latest = state->latest;
     leat__emit(user, &sample->item);
@@ -98,7 +99,7 @@ static leat__step end_object(leat__op *op, const leat_error *error)
     sample->lost_object = sample->last_of_object = true;
     sample->failed = error != NULL;
     sample->index = state->next_index;
-    sample->until = chunk->extent.last;
+    sample->until = state->last;
     sample->base = state->base;
     sample->latest = state->latest;
     if (error) {
@@ -116,6 +117,7 @@ static leat__step unpack_shard_job(leat__op *op)
     const leat__chunk *chunk = (const leat__chunk *)op->input;
     if (chunk->first) {
         state->next_index = chunk->extent.first;
+        state->last = chunk->extent.last;
         state->base = chunk->extent.base;
         state->latest = chunk->extent.latest;
         leat__tar_begin_at(state->tar, chunk->object, chunk->epoch, chunk->extent.from, chunk->extent.first);

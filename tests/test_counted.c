@@ -365,6 +365,55 @@ START_TEST(saving_beside_the_consumer)
 }
 END_TEST
 
+enum { CONSUMERS = 8, EPOCHS = 600 };
+
+typedef struct crowd {
+    leat_loader *loader;
+    _Atomic uint64_t batches, ends;
+} crowd;
+
+static void *consume_together(void *argument)
+{
+    crowd *c = argument;
+    leat_batch *batch;
+    leat_error error;
+    while (atomic_load(&c->ends) < EPOCHS) {
+        leat_code code = leat_next(c->loader, &batch, &error);
+        if (code == LEAT_END) atomic_fetch_add(&c->ends, 1);
+        else if (code) return c;
+        else atomic_fetch_add(&c->batches, 1);
+        leat_release(batch);
+    }
+    return NULL;
+}
+
+/* The thread that took an epoch's end may note it after another one has taken the next epoch's batch. */
+START_TEST(an_epoch_was_skipped_when_several_threads_took_batches)
+{
+    leat_config config = small_config(LEAT_PHOTOS);
+    config.epochs = 0;
+    config.limit = config.batch_size = 1;
+    crowd c = {0};
+    leat_error error;
+    pthread_t threads[CONSUMERS];
+    void *failed;
+    ck_leat(leat_open(&config, &c.loader, &error));
+    for (int i = 0; i < CONSUMERS; i++) ck_assert_int_eq(pthread_create(&threads[i], NULL, consume_together, &c), 0);
+    for (int i = 0; i < CONSUMERS; i++) {
+        pthread_join(threads[i], &failed);
+        ck_assert_ptr_null(failed);
+    }
+    char state[LEAT_STATE_BYTES], begin[80];
+    ck_leat(leat_save(c.loader, state, sizeof state, &error));
+    uint64_t batches = atomic_load(&c.batches), ends = atomic_load(&c.ends);
+    ck_assert(batches == ends || batches == ends + 1);
+    snprintf(begin, sizeof begin, "{\"leat\":1,\"epoch\":%llu,\"step\":%llu,", (unsigned long long)ends, (unsigned long long)(batches - ends));
+    ck_assert_msg(strncmp(state, begin, strlen(begin)) == 0, "%s after %llu batches and %llu ends", state, (unsigned long long)batches,
+                  (unsigned long long)ends);
+    leat_close(c.loader);
+}
+END_TEST
+
 /* ---- closing ---- */
 
 static void close_in_time(leat_loader *loader, size_t fds, size_t threads)
@@ -503,6 +552,7 @@ int main(void)
     tcase_add_loop_test(tests, a_chain_of_resumes, 0, SET_KINDS);
     tcase_add_loop_test(tests, an_index_may_come_between, 0, 4);
     tcase_add_test(tests, saving_beside_the_consumer);
+    tcase_add_test(tests, an_epoch_was_skipped_when_several_threads_took_batches);
     tcase_add_loop_test(tests, closed_at_any_moment, 0, SET_KINDS);
     tcase_add_loop_test(tests, lengths_of_epochs, 0, sizeof lengths / sizeof *lengths);
     tcase_add_loop_test(tests, what_needs_counts_says_so, 0, 3);

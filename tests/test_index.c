@@ -4,6 +4,7 @@
  * and DALI's tools/wds2idx.py (IndexCreator.create_index), whose output for the archive that the test makes was taken down.
  * Not here: leat index and leat pack as commands (test_cli.py), any bytes (fuzz/fuzz_index.c). */
 #include <check.h>
+#include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 #include "pipeline/failure.h"
 #include "stages/index.h"
 #include "stages/indexforeign.h"
+#include "stages/indexlayout.h"
 #include "stages/jsonread.h"
 
 static leat_error error;
@@ -62,6 +64,16 @@ static memory read_whole(const char *path)
     return m;
 }
 
+/* Changes one bit of a file in place. */
+static void flip(const char *path, size_t byte)
+{
+    memory m = read_whole(path);
+    ck_assert_uint_lt(byte, m.size);
+    m.bytes[byte] ^= 1;
+    write_file(path, m.bytes, m.size);
+    free(m.bytes);
+}
+
 static leat__listing *list(const char *source)
 {
     leat__listing *listing;
@@ -78,6 +90,7 @@ static uint32_t place_of(uint64_t i)
 static leat__index_row row_with(const char *name, uint64_t samples)
 {
     leat__index_row row = {.name = name, .etag = "", .samples = samples, .bytes = (uint64_t)(place_of(samples) + 2) * 512,
+                           .unpacked = (uint64_t)(place_of(samples) + 2) * 512,
                            .has_head_crc = true, .head_crc = (uint32_t)samples * 77};
     uint32_t *places = calloc(samples + 1, sizeof *places);
     for (uint64_t i = 0; i <= samples; i++) places[i] = place_of(i);
@@ -125,7 +138,7 @@ static leat_index_result index_it(const char *source, const char *to)
 static leat_code find(const char *source, const char *wanted, leat__index **index)
 {
     leat__listing *listing = list(source);
-    leat_code code = leat__index_find(listing, wanted, NULL, NULL, index, &error);
+    leat_code code = leat__index_find(listing, wanted, NULL, NULL, 0, index, &error);
     leat__listing_free(listing);
     ck_assert(!code || !*index);
     return code;
@@ -173,7 +186,7 @@ START_TEST(what_is_written_is_read)
         leat__index_file_row(file, i, &row);
         ck_assert_str_eq(row.name, names[i]);
         ck_assert_str_eq(row.etag, i == 3 ? "\"abc\"" : "");
-        ck_assert(row.samples == sizes[i] && row.bytes == rows[i].bytes && row.head_crc == rows[i].head_crc && row.has_places);
+        ck_assert(row.samples == sizes[i] && row.bytes == rows[i].bytes && row.unpacked == rows[i].bytes && row.head_crc == rows[i].head_crc && row.has_places);
         for (uint64_t first = 0; first <= sizes[i]; first += 1 + first / 3) {
             for (uint64_t n = 0; n <= sizes[i] - first; n += 1 + n * 2) {
                 ck_leat(leat__index_file_places(file, i, first, n, places, &error));
@@ -192,7 +205,7 @@ END_TEST
 static memory small_index(void)
 {
     memory m = {0};
-    leat__index_row rows[3] = {row_with("a.tar", 3), {.name = "b.tar.zst", .etag = "\"e\"", .bytes = 999, .samples = 5},
+    leat__index_row rows[3] = {row_with("a.tar", 3), {.name = "b.tar.zst", .etag = "\"e\"", .bytes = 999, .unpacked = 12345, .samples = 5},
                                row_with("c.tar", 0)};
     ck_leat(leat__index_file_write(rows, 3, to_memory, &m, &error));
     for (int i = 0; i < 3; i++) free((uint32_t *)rows[i].places);
@@ -233,6 +246,25 @@ START_TEST(every_truncation_and_flip_is_refused)
 }
 END_TEST
 
+/* A shard that is read by sample is not compressed: two sizes for it are damage, whatever the checksums say. */
+START_TEST(an_uncompressed_shard_has_one_size)
+{
+    memory m = small_index();
+    uint64_t table = leat__get_u64(m.bytes + 40);
+    m.bytes[LEAT__INDEX_HEADER + 48]++; /* unpacked bytes of row 0 */
+    leat__put_u32(m.bytes + 56, libdeflate_crc32(0, m.bytes + LEAT__INDEX_HEADER, table));
+    leat__put_u32(m.bytes + 60, libdeflate_crc32(0, m.bytes, 60));
+    ck_assert(is_refused(m.bytes, m.size));
+    ck_assert_msg(strstr(error.message, "a row that cannot be") != NULL, "%s", error.message);
+    m.bytes[LEAT__INDEX_HEADER + 48]--;
+    m.bytes[LEAT__INDEX_HEADER + LEAT__INDEX_ROW + 48]++; /* of the compressed one: any */
+    leat__put_u32(m.bytes + 56, libdeflate_crc32(0, m.bytes + LEAT__INDEX_HEADER, table));
+    leat__put_u32(m.bytes + 60, libdeflate_crc32(0, m.bytes, 60));
+    ck_assert(!is_refused(m.bytes, m.size));
+    free(m.bytes);
+}
+END_TEST
+
 START_TEST(codes_say_what_is_wrong)
 {
     memory m = small_index();
@@ -257,7 +289,7 @@ START_TEST(a_hundred_thousand_shards_open_at_once)
     char (*names)[20] = calloc(SHARDS, sizeof *names);
     for (size_t i = 0; i < SHARDS; i++) {
         snprintf(names[i], sizeof names[i], "train-%06u.tar", (unsigned)i % SHARDS);
-        rows[i] = (leat__index_row){.name = names[i], .etag = "", .bytes = 1000000, .samples = 10000};
+        rows[i] = (leat__index_row){.name = names[i], .etag = "", .bytes = 1000000, .unpacked = 9000000, .samples = 10000};
     }
     ck_leat(leat__index_file_write(rows, SHARDS, to_memory, &m, &error));
     write_file(at("leat.index"), m.bytes, m.size);
@@ -298,10 +330,14 @@ START_TEST(counts_places_and_facts_of_shards)
         for (int n = 0; n <= samples[i]; n++) ck_assert_uint_eq(places[n], shard_place(n));
         leat__index_get_facts(index, (uint64_t)i, &facts);
         ck_assert(stat(at("s%d.tar", i), &status) == 0 && facts.bytes == (uint64_t)status.st_size && facts.has_head_crc &&
-                  !*facts.etag);
+                  facts.unpacked == facts.bytes && !*facts.etag);
     }
     ck_assert_uint_eq(leat__index_counts(index)[3], 5);
     ck_assert(!leat__index_has_places(index, 3));
+    leat__index_facts plain, packed;
+    leat__index_get_facts(index, 0, &plain);
+    leat__index_get_facts(index, 3, &packed);
+    ck_assert(packed.unpacked == plain.bytes && packed.bytes < plain.bytes);
     leat__index_free(index);
 }
 END_TEST
@@ -389,15 +425,12 @@ START_TEST(a_shard_of_the_same_size_has_another_head)
     leat__index_facts facts;
     make_shard(at("a.tar"), 3);
     index_it(scratch, NULL);
-    memory m = read_whole(at("a.tar"));
-    m.bytes[345] ^= 1;
-    write_file(at("a.tar"), m.bytes, m.size);
-    free(m.bytes);
+    flip(at("a.tar"), 345);
     leat__index *index = found(scratch, NULL);
     leat__index_get_facts(index, 0, &facts);
     uint32_t before = facts.head_crc;
     leat__index_free(index);
-    m = read_whole(at("a.tar"));
+    memory m = read_whole(at("a.tar"));
     m.bytes[345] ^= 1;
     ck_assert_uint_gt(m.size, LEAT__INDEX_HEAD);
     uint32_t crc = 0xffffffff; /* CRC-32 of the first 4096 bytes, bit by bit (ISO 3309) */
@@ -441,11 +474,12 @@ END_TEST
 
 START_TEST(a_data_set_that_was_moved_has_the_same_digest)
 {
-    uint64_t digests[3];
-    for (int i = 0; i < 3; i++) {
+    uint64_t digests[4];
+    for (int i = 0; i < 4; i++) {
         mkdir(at("%d", i), 0777);
         make_shard(at("%d/a.tar", i), 3);
         make_shard(at("%d/b.tar", i), i == 2 ? 5 : 4);
+        if (i == 3) flip(at("3/b.tar"), 345); /* of the same shape */
         index_it(at("%d", i), NULL);
         leat__index *index = found(at("%d", i), NULL);
         digests[i] = leat__index_digest(index);
@@ -453,6 +487,58 @@ START_TEST(a_data_set_that_was_moved_has_the_same_digest)
     }
     ck_assert_uint_eq(digests[0], digests[1]);
     ck_assert_uint_ne(digests[0], digests[2]);
+    ck_assert_uint_ne(digests[0], digests[3]);
+}
+END_TEST
+
+/* Makes and reads index rows of a folder: names, each followed by its count. */
+static void check_names(const char *path, const char *expected)
+{
+    leat__index_file *file;
+    leat__index_row row;
+    char names[256] = "";
+    ck_leat(leat__index_file_open(path, path, &file, &error));
+    for (size_t i = 0; i < leat__index_file_shards(file); i++) {
+        size_t length = strlen(names);
+        leat__index_file_row(file, i, &row);
+        snprintf(names + length, sizeof names - length, "%s%s %d", i ? ", " : "", row.name, (int)row.samples);
+    }
+    leat__index_file_free(file);
+    ck_assert_str_eq(names, expected);
+}
+
+START_TEST(a_part_of_a_folder_is_indexed_anew)
+{
+    char only[128];
+    snprintf(only, sizeof only, "%s", at("b.tar"));
+    for (int i = 0; i < 4; i++) make_shard(at("%c.tar", 'a' + i), 3 + i);
+    run_tool("zstd", "-q", at("a.tar"), "-o", at("z.tar.zst"), NULL);
+    index_it(scratch, NULL);
+    memory before = read_whole(at("leat.index"));
+    index_it(only, NULL); /* nothing has changed */
+    memory after = read_whole(at("leat.index"));
+    ck_assert(before.size == after.size && memcmp(before.bytes, after.bytes, after.size) == 0);
+    free(before.bytes);
+    free(after.bytes);
+    make_shard(only, 9);
+    index_it(only, NULL);
+    check_names(at("leat.index"), "a.tar 3, b.tar 9, c.tar 5, d.tar 6, z.tar.zst 3");
+    leat__index_free(found(scratch, NULL));
+    flip(at("a.tar"), 345);                         /* of the same size */
+    make_shard(at("c.tar"), 1);                     /* of another */
+    ck_assert_int_eq(unlink(at("d.tar")), 0);       /* gone */
+    make_shard(at("e.tar"), 2);                     /* not known before */
+    leat_index_result result = index_it(only, NULL);
+    ck_assert(result.shards == 1 && result.samples == 9);
+    check_names(at("leat.index"), "b.tar 9, z.tar.zst 3");
+    refused(scratch, NULL, LEAT_ECHANGED, "lacks the shard");
+    index_it(scratch, NULL);
+    check_names(at("leat.index"), "a.tar 3, b.tar 9, c.tar 1, e.tar 2, z.tar.zst 3");
+    index_it(only, scratch);                        /* to a folder: exactly the source's */
+    check_names(at("leat.index"), "b.tar 9");
+    write_text(at("leat.index"), "damaged");        /* is replaced */
+    index_it(only, NULL);
+    check_names(at("leat.index"), "b.tar 9");
 }
 END_TEST
 
@@ -481,6 +567,7 @@ typedef struct served {
     const void *bytes;
     size_t size;
     leat_code code;
+    uint64_t max_bytes; /* what is asked for */
     int asked;
 } served;
 
@@ -489,7 +576,7 @@ static leat_code serve(void *user, const char *url, uint64_t max_bytes, uint8_t 
     served *s = user;
     s->asked++;
     ck_assert_str_eq(url, s->url);
-    ck_assert_uint_eq(max_bytes, (uint64_t)1 << 30);
+    ck_assert_uint_eq(max_bytes, s->max_bytes);
     if (s->code) return leat__fail(e, s->code, 0, "as told");
     *bytes = copy_of(s->bytes, s->size);
     *size = s->size;
@@ -499,7 +586,7 @@ static leat_code serve(void *user, const char *url, uint64_t max_bytes, uint8_t 
 static leat_code find_served(const char *wanted, served *s, leat__index **index)
 {
     leat__listing *listing = list("http://h/d/{a,c}.tar?key=%2f");
-    leat_code code = leat__index_find(listing, wanted, serve, s, index, &error);
+    leat_code code = leat__index_find(listing, wanted, serve, s, s->max_bytes, index, &error);
     leat__listing_free(listing);
     return code;
 }
@@ -521,6 +608,11 @@ START_TEST(an_index_beside_urls)
     ck_assert_int_eq(error.code, LEAT_OK);
     s.code = LEAT_ENETWORK;
     ck_assert_int_eq(find_served(NULL, &s, &index), LEAT_ENETWORK);
+    s.code = LEAT_ELIMIT;
+    s.max_bytes = 1234567;
+    ck_assert_int_eq(find_served(NULL, &s, &index), LEAT_ELIMIT);
+    ck_assert_msg(strstr(error.message, "h/d/leat.index?") && strstr(error.message, "more than the 1234567 bytes") &&
+                  strstr(error.message, "raise memory_limit, or give a local copy"), "%s", error.message);
     s = (served){.url = s.url, .bytes = "<html>", .size = 6};
     ck_leat(find_served(NULL, &s, &index));
     ck_assert_ptr_null(index);
@@ -531,6 +623,58 @@ START_TEST(an_index_beside_urls)
     s = (served){.url = "http://i/it?q", .bytes = m.bytes, .size = m.size - 1};
     ck_assert_int_eq(find_served("http://i/it?q", &s, &index), LEAT_ETRUNCATED);
     ck_assert_msg(!strstr(error.message, "?q"), "%s", error.message);
+    free(m.bytes);
+}
+END_TEST
+
+START_TEST(an_etag_is_in_the_digest)
+{
+    uint64_t digests[3];
+    for (int i = 0; i < 3; i++) {
+        memory m = {0};
+        leat__index *index;
+        leat__index_row rows[2] = {row_with("a.tar", 3), row_with("c.tar", 4)};
+        if (i == 1) rows[0].etag = "\"1\"";
+        if (i == 2) rows[1].etag = "\"1\"";
+        ck_leat(leat__index_file_write(rows, 2, to_memory, &m, &error));
+        served s = {.url = "http://h/d/leat.index?key=%2f", .bytes = m.bytes, .size = m.size, .max_bytes = 100000};
+        ck_leat(find_served(NULL, &s, &index));
+        digests[i] = leat__index_digest(index);
+        leat__index_free(index);
+        free(m.bytes);
+        for (int k = 0; k < 2; k++) free((uint32_t *)rows[k].places);
+    }
+    ck_assert(digests[0] != digests[1] && digests[0] != digests[2] && digests[1] != digests[2]);
+}
+END_TEST
+
+/* Answers with the same index, whatever is asked, and notes how much it might have been. */
+static leat_code serve_all(void *user, const char *url, uint64_t max_bytes, uint8_t **bytes, size_t *size, leat_error *e)
+{
+    served *s = user;
+    (void)url;
+    if (max_bytes < s->size) return leat__fail(e, LEAT_ELIMIT, 0, "too long");
+    s->max_bytes = max_bytes;
+    s->asked++;
+    *bytes = copy_of(s->bytes, s->size);
+    *size = s->size;
+    return LEAT_OK;
+}
+
+START_TEST(indexes_of_several_remote_folders_share_the_room)
+{
+    memory m = small_index();
+    leat__index *index;
+    for (uint64_t spare = 0; spare < 2; spare++) {
+        served s = {.bytes = m.bytes, .size = m.size};
+        leat__listing *listing = list("http://h/{d,e,f}/a.tar");
+        leat_code code = leat__index_find(listing, NULL, serve_all, &s, 3 * m.size - 1 + spare, &index, &error);
+        leat__listing_free(listing);
+        ck_assert_int_eq(code, spare ? LEAT_OK : LEAT_ELIMIT);
+        ck_assert_int_eq(s.asked, spare ? 3 : 2);
+        ck_assert_uint_eq(s.max_bytes, spare ? m.size : 2 * m.size - 1);
+        leat__index_free(index);
+    }
     free(m.bytes);
 }
 END_TEST
@@ -564,16 +708,19 @@ START_TEST(the_index_of_webdataset)
         ck_assert(leat__index_counts(index)[0] == 3 && leat__index_counts(index)[1] == 4 && !leat__index_has_places(index, 0));
         leat__index_get_facts(index, 0, &facts);
         ck_assert_uint_eq(facts.bytes, (uint64_t)status.st_size);
+        ck_assert_uint_eq(facts.unpacked, UINT64_MAX);
         leat__index_get_facts(index, 1, &facts);
-        ck_assert(facts.bytes == UINT64_MAX && !facts.has_head_crc);
+        ck_assert(facts.bytes == UINT64_MAX && facts.unpacked == UINT64_MAX && !facts.has_head_crc);
         leat__index_free(index);
     }
     write_text(at("v.json"), "{}");
     refused(at("d"), scratch, LEAT_EINVAL, "several .json files");
     write_wids(at("w.json"), "a.tar", 17);
     refused(at("d"), at("w.json"), LEAT_ECHANGED, "says 17 bytes");
+    ck_assert_msg(strstr(error.message, ": make the index again") && !strstr(error.message, "leat index"), "%s", error.message);
     write_wids(at("w.json"), "c.tar", 17);
     refused(at("d"), at("w.json"), LEAT_ECHANGED, "lacks the shard");
+    ck_assert_msg(strstr(error.message, ": make the index again") && !strstr(error.message, "leat index"), "%s", error.message);
     write_wids(at("w.json"), "b.tar", 17);
     refused(at("d"), at("w.json"), LEAT_EINVAL, "two shards are named b.tar");
 }
@@ -655,6 +802,78 @@ START_TEST(dalis_odd_and_bad)
 }
 END_TEST
 
+/* ---- counts that cannot be ---- */
+
+static void write_row(const char *name, uint64_t bytes, uint64_t unpacked, uint64_t samples)
+{
+    memory m = {0};
+    leat__index_row row = {.name = name, .etag = "", .bytes = bytes, .unpacked = unpacked, .samples = samples};
+    ck_leat(leat__index_file_write(&row, 1, to_memory, &m, &error));
+    write_file(at("i/leat.index"), m.bytes, m.size);
+    free(m.bytes);
+}
+
+/* A shard's file has 10240 bytes, or, compressed, what zstd makes of them. */
+START_TEST(a_count_over_what_a_shard_can_hold_is_refused)
+{
+    static const uint64_t unknown = UINT64_MAX;
+    char folder[80], text[256];
+    struct stat status;
+    leat__index *index;
+    snprintf(folder, sizeof folder, "%s", at("i"));
+    mkdir(folder, 0777);
+    make_shard(at("a.tar"), 3);
+    ck_assert_int_eq(truncate(at("a.tar"), 10240), 0);
+    run_tool("zstd", "-q", at("a.tar"), "-o", at("z.tar.zst"), NULL);
+    ck_assert_int_eq(stat(at("z.tar.zst"), &status), 0);
+    uint64_t packed = (uint64_t)status.st_size;
+    const struct { const char *name; uint64_t bytes, unpacked, most; } cases[] = {
+        {"a.tar", 10240, 10240, 20}, {"a.tar", 10240, unknown, 20}, {"a.tar", unknown, unknown, 20}, {"z.tar.zst", packed, 10240, 20},
+        {"z.tar.zst", packed, unknown, (uint64_t)1 << 40}, {"z.tar.zst", unknown, unknown, (uint64_t)1 << 40},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        write_row(cases[i].name, cases[i].bytes, cases[i].unpacked, cases[i].most);
+        leat__index_free(found(at("%s", cases[i].name), folder));
+        write_row(cases[i].name, cases[i].bytes, cases[i].unpacked, cases[i].most + 1);
+        snprintf(text, sizeof text, "says %llu samples, a shard of %s size has at most %llu: run leat index again",
+                 (unsigned long long)cases[i].most + 1, cases[i].most == 20 ? "its" : "any", (unsigned long long)cases[i].most);
+        refused(at("%s", cases[i].name), folder, LEAT_ECORRUPT, text);
+        ck_assert_msg(strstr(error.message, cases[i].name) && strstr(error.message, "index "), "%s", error.message);
+    }
+    write_wids(at("w.json"), "a.tar", 10240); /* 3 samples */
+    leat__index_free(found(at("a.tar"), at("w.json")));
+    write_text(at("w.json"), "{\"wids_version\":1,\"shardlist\":[{\"url\":\"a.tar\",\"nsamples\":21,\"filesize\":10240}]}");
+    refused(at("a.tar"), at("w.json"), LEAT_ECORRUPT, "21 samples, a shard of its size has at most 20: make the index again");
+    write_text(at("w.json"), "{\"wids_version\":1,\"shardlist\":[{\"url\":\"a.tar\",\"nsamples\":21}]}");
+    refused(at("a.tar"), at("w.json"), LEAT_ECORRUPT, "at most 20");
+    ck_leat(find(at("a.tar"), "none", &index));
+}
+END_TEST
+
+/* 2^40 samples in each of 2^16 shards are the most, and one more is refused. */
+START_TEST(sums_that_overflow_are_refused)
+{
+    enum { LINES = 1 << 16 };
+    make_shard(at("z.tar.zst"), 0);
+    FILE *file = fopen(at("l.txt"), "w");
+    ck_assert_ptr_nonnull(file);
+    for (int i = 0; i < LINES; i++) fputs("z.tar.zst\n", file);
+    fclose(file);
+    char source[128];
+    snprintf(source, sizeof source, "@%s", at("l.txt"));
+    write_text(at("w.json"), "{\"wids_version\":1,\"shardlist\":[{\"url\":\"z.tar.zst\",\"nsamples\":1099511627776}]}");
+    leat__index_free(found(source, at("w.json")));
+    write_text(at("1.jpg"), "x"); /* a loose file is one more */
+    file = fopen(at("l.txt"), "a");
+    ck_assert(file != NULL);
+    fputs("1.jpg\n", file);
+    fclose(file);
+    refused(source, at("w.json"), LEAT_ECORRUPT, "1.jpg: with its 1 samples the index says over 2^56 in all");
+}
+END_TEST
+
+/* ---- JSON ---- */
+
 static const struct { const char *text; bool fine; } jsons[] = {
     {"[]", true}, {"\"\\u0000\"", true},
     {" [1, -2.5e+3 ,0.1E2,true,false,null,\"\\u00e4\\n\\ud83d\\ude00\",{\"a\":[{}]}] \n", true},
@@ -711,15 +930,22 @@ static void check_index(const char *folder)
     free(made.bytes);
 }
 
-/* Packs beside a shard that no index has as it is: then none is written, it would lack that one, or believe it. */
-static void pack_writes_none(const char *files, const char *to, const char *prefix)
+/* Packs beside w.tar, which cannot be read, and an index that doesn't know it as it is: that is said, and nothing is lost. */
+static void pack_fails_at_its_end(const char *files, const char *to, const char *prefix)
 {
+    leat_pack_config config = {.source = files, .to = to, .prefix = prefix, .shard_bytes = 6000, .threads = 2};
+    leat_pack_result result;
     memory before = read_whole(at("to/leat.index"));
-    pack(files, to, prefix, false);
+    ck_assert_int_eq(leat_pack(&config, &result, &error), LEAT_ECORRUPT);
+    ck_assert_msg(strstr(error.message, "to/w.tar: tar archive ends at byte 1000") && strstr(error.message, "packed is whole"), "%s",
+                  error.message);
+    ck_assert(strstr(error.shard, "to/w.tar") && strcmp(error.stage, "read") == 0);
     memory after = read_whole(at("to/leat.index"));
     ck_assert(before.size == after.size && memcmp(before.bytes, after.bytes, after.size) == 0);
     free(before.bytes);
     free(after.bytes);
+    ck_assert_uint_eq(result.samples, 40);
+    index_it(at("to/%s-*.tar", prefix), at("check")); /* they are whole */
     refused(to, NULL, LEAT_ECHANGED, "lacks the shard");
 }
 
@@ -742,14 +968,23 @@ START_TEST(pack_writes_the_same_index)
     check_index(to);
     leat__index *index = found(to, NULL);
     leat__index_free(index);
-    make_shard(at("to/w.tar"), 2);
-    pack_writes_none(files, to, "g");
-    index_it(to, NULL);
-    memory m = read_whole(at("to/w.tar"));
-    m.bytes[345] ^= 1;                    /* of the same size */
-    write_file(at("to/w.tar"), m.bytes, m.size);
-    free(m.bytes);
-    pack_writes_none(files, to, "h");
+    make_shard(at("to/w.tar"), 2);        /* beside one that no index knows */
+    pack(files, to, "g", false);
+    check_index(to);
+    flip(at("to/w.tar"), 345);            /* or knows otherwise, of the same size */
+    pack(files, to, "h", true);
+    check_index(to);
+    ck_assert_int_eq(unlink(at("to/leat.index")), 0); /* or none of which is known */
+    pack(files, to, "i", false);
+    check_index(to);
+    ck_assert_int_eq(truncate(at("to/w.tar"), 1000), 0);
+    pack_fails_at_its_end(files, to, "k");
+    ck_assert_int_eq(unlink(at("to/leat.index")), 0);
+    pack(files, to, "l", false);          /* no index is there that could be stale, and none is made */
+    ck_assert_int_ne(access(at("to/leat.index"), F_OK), 0);
+    ck_assert_int_eq(unlink(at("to/w.tar")), 0);
+    pack(files, to, "m", false);
+    check_index(to);
 }
 END_TEST
 
@@ -761,6 +996,7 @@ int main(void)
     tcase_add_checked_fixture(tests, scratch_begin, scratch_end);
     tcase_add_test(tests, what_is_written_is_read);
     tcase_add_test(tests, every_truncation_and_flip_is_refused);
+    tcase_add_test(tests, an_uncompressed_shard_has_one_size);
     tcase_add_test(tests, codes_say_what_is_wrong);
     tcase_add_test(tests, a_hundred_thousand_shards_open_at_once);
     tcase_add_test(tests, counts_places_and_facts_of_shards);
@@ -770,8 +1006,13 @@ int main(void)
     tcase_add_test(tests, a_shard_of_the_same_size_has_another_head);
     tcase_add_test(tests, several_folders);
     tcase_add_test(tests, a_data_set_that_was_moved_has_the_same_digest);
+    tcase_add_test(tests, an_etag_is_in_the_digest);
+    tcase_add_test(tests, a_part_of_a_folder_is_indexed_anew);
+    tcase_add_test(tests, a_count_over_what_a_shard_can_hold_is_refused);
+    tcase_add_test(tests, sums_that_overflow_are_refused);
     tcase_add_test(tests, a_list_may_name_a_shard_twice_and_have_loose_files);
     tcase_add_test(tests, an_index_beside_urls);
+    tcase_add_test(tests, indexes_of_several_remote_folders_share_the_room);
     tcase_add_test(tests, the_index_of_webdataset);
     tcase_add_loop_test(tests, wids_that_are_none, 0, sizeof bad_wids / sizeof bad_wids[0]);
     tcase_add_test(tests, the_index_of_dali);

@@ -46,12 +46,10 @@ static const launch_case cases[] = {
      2, 3, "openmpi", NULL},
     {0, 0, {"SLURM_PROCID=0", "SLURM_NTASKS=1", "PMI_RANK=2", "PMI_SIZE=3"}, 2, 3, "pmi", NULL},
     {0, 0, {"OMPI_COMM_WORLD_RANK=2", "OMPI_COMM_WORLD_SIZE=3", "RANK=0", "WORLD_SIZE=1"}, 0, 1, "torchrun", NULL},
-    /* half a pair is none */
-    {0, 0, {"WORLD_SIZE=4"}, 0, 1, "", NULL},
+    /* half a pair is none, but for torchrun's alone, which is an error */
     {0, 0, {"SLURM_NTASKS=4"}, 0, 1, "", NULL},
     {0, 0, {"RANK=1", "OMPI_COMM_WORLD_SIZE=4", "SLURM_PROCID=2", "SLURM_NTASKS=4"}, 2, 4, "slurm", NULL},
     {0, 0, {"RANK=", "WORLD_SIZE=4", "PMI_RANK=1", "PMI_SIZE=2"}, 1, 2, "pmi", NULL},
-    {0, 0, {"RANK=nonsense"}, 0, 1, "", NULL},
     /* Kubernetes knows no world */
     {0, 0, {"JOB_COMPLETION_INDEX=2"}, 0, 1, "", NULL},
     {0, LEAT_RANK_OF_LAUNCHER, {"JOB_COMPLETION_INDEX=2"}, 0, 1, "", NULL},
@@ -67,6 +65,10 @@ static const launch_case cases[] = {
     /* the config's world, the launcher's rank */
     {4, LEAT_RANK_OF_LAUNCHER, {"SLURM_PROCID=3", "SLURM_NTASKS=4"}, 3, 4, "slurm", NULL},
     /* refused */
+    {0, 0, {"WORLD_SIZE=4"}, 0, 0, NULL, "WORLD_SIZE is set in the environment and RANK is not: a launcher such as torchrun sets both; set "
+     "it, unset the other, or give rank and world in the config"},
+    {0, 0, {"RANK=nonsense"}, 0, 0, NULL, "RANK is set in the environment and WORLD_SIZE is not: a launcher such as torchrun sets both; set "
+     "it, unset the other, or give rank and world in the config"},
     {0, 0, {"RANK=x", "WORLD_SIZE=4"}, 0, 0, NULL,
      "RANK of the environment is 'x'" OF_FOUR},
     {0, 0, {"RANK=4", "WORLD_SIZE=4"}, 0, 0, NULL,

@@ -339,7 +339,7 @@ START_TEST(weights_that_mean_the_same_make_the_same_mix)
 }
 END_TEST
 
-#define SIX_DECIMALS ": give a number over 0 with at most 6 decimals"
+#define SIX_DECIMALS ": give a number over 0 with at most 6 decimals, and at most a billion"
 
 static const struct refused_mix {
     double weights[3];
