@@ -27,7 +27,7 @@ typedef struct index_settings {
 
 static const cli_option run_options[] = {
     {.name = "to", .value = "DIR", .kind = CLI_TEXT, .offset = AT(config.to), .what = "the folder that the index goes into",
-     .help = "the folder that the index goes into (default: beside the shards, one file a folder; URLs need it)"},
+     .help = "the folder that an index of just SOURCE goes into (default: beside the shards, one a folder; URLs need it)"},
     {.name = "threads", .value = "N", .kind = CLI_U32, .offset = AT(config.threads), .what = "a number of threads", .low = 1,
      .high = 1024,
      .help = "shards read side by side (default: one for each CPU)"},
@@ -109,7 +109,7 @@ const cli_command cli_index = {
     .about = "Reads every shard once and writes leat.index: for each shard its name, size and number of samples, and where each\n"
              "sample lies. With it several ranks share the data, a state is restored at once, and shards are read by sample.\n"
              "leat pack writes it too. An index that does not match its shards is refused when it is used: run leat index again\n"
-             "after a change.",
+             "after a change. Given some of a folder's shards, it reads those, and keeps what leat.index has of the others.",
     .example = "leat index shards",
     .groups = groups,
     .group_count = sizeof groups / sizeof groups[0],

@@ -81,8 +81,8 @@ static void *deal_state(const place *at)
     return leat__deal_state_new(&options);
 }
 
-/* How much a lane reads together, of the V = window_bytes that may be held. Of a file an extent is one buffer (5/4 of its bytes at most);
- * a third of V, or MOST_GROUP, makes long reads of what lies near. Off the network bodies
+/* How much a lane reads together, of the V = window_bytes that may be held. Of a file an extent is one buffer (5/4 of its bytes at
+ * most); a third of V, or MOST_GROUP, makes long reads of what lies near. Off the network bodies
  * cross chunks and are copied (9/4), with gaps of half as much between them (1/2): all of V, in as few requests as may be. */
 static void *pick_state(const place *at)
 {

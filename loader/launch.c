@@ -65,8 +65,9 @@ static leat_code check_halves(leat__launch_get get, leat_error *error)
 {
     const char *rank = look_up(get, launchers[0].rank), *world = look_up(get, launchers[0].world);
     if (!rank == !world) return LEAT_OK;
-    return leat__fail(error, LEAT_EINVAL, 0, "%s is set in the environment and %s is not: a launcher such as torchrun sets both; set it, unset "
-                      "the other, or give rank and world in the config", rank ? launchers[0].rank : launchers[0].world,
+    return leat__fail(error, LEAT_EINVAL, 0, "%s is set in the environment and %s is not: a launcher such as torchrun sets both; "
+                      "set it, unset the other, or give rank and world in the config",
+                      rank ? launchers[0].rank : launchers[0].world,
                       rank ? launchers[0].world : launchers[0].rank);
 }
 

@@ -150,8 +150,8 @@ static leat_code plan_loader(leat_loader *loader, leat__origins *origins, leat_e
     leat__plan *plan = &loader->stream.plan;
     uint32_t rows = leat__plan_rows(&plan->config);
     if (!origins->counted && plan->config.remainder == LEAT_REMAINDER_PAD)
-        return leat__fail(error, LEAT_EINVAL, 0, "remainder is pad, but how many samples the shards have is not known: run `leat index` on "
-                          "them once, or drop it");
+        return leat__fail(error, LEAT_EINVAL, 0, "remainder is pad, but how many samples the shards have is not known: run `leat "
+                          "index` on them once, or drop it");
     leat_code code = leat__schema_new(&plan->config, rows, &loader->schema, error);
     if (code) return code;
     bool known = leat__schema_is_known(loader->schema);

@@ -68,7 +68,8 @@ static leat_code open_one(leat__origins *origins, size_t i, const leat_config *c
     const char *wanted = source.index ? source.index : config->index;
     bool asks = leat__origins_need_counts(config) || config->resume; /* opening waits for the server's answer */
     if (!wanted && origin->listing->objects[0].is_url && !asks) wanted = "none";
-    code = leat__index_find(origin->listing, wanted, fetch, (void *)(uintptr_t)config, config->memory_limit / 4, &origin->index, error);
+    code = leat__index_find(origin->listing, wanted, fetch, (void *)(uintptr_t)config, config->memory_limit / 4, &origin->index,
+                            error);
     if (code) return fail_source(origins, i, code, error);
     if (!origin->index) origins->counted = false;
     return LEAT_OK;
@@ -84,8 +85,8 @@ static leat_code check_counted(const leat__origins *origins, const leat_config *
     else return LEAT_OK;
     size_t i = 0;
     while (!origins->all[i].listing->shards || origins->all[i].index) i++;
-    return leat__fail(error, LEAT_EINVAL, 0, "%s, but how many samples the shards of %s have is not known: run `leat index` on them once "
-                      "(--to a folder of yours, given as the index, if they are remote)", what, origins->all[i].name);
+    return leat__fail(error, LEAT_EINVAL, 0, "%s, but how many samples the shards of %s have is not known: run `leat index` on "
+                      "them once (--to a folder of yours, given as the index, if they are remote)", what, origins->all[i].name);
 }
 
 leat_code leat__origins_open(const leat_config *config, leat__origins **out, leat_error *error)

@@ -25,8 +25,8 @@ typedef struct leat__origins {
     leat__course course;        /* if counted, after leat__origins_order */
 } leat__origins;
 
-/* Lists the sources of a config (with its choices made) and finds their indexes. *origins: gives, to be ended by leat__origins_free.
- * LEAT_EINVAL also for what needs counts where there are none: several sources or ranks, epoch_samples. Blocks. */
+/* Lists the sources of a config (with its choices made) and finds their indexes. *origins: gives, to be ended by
+ * leat__origins_free. LEAT_EINVAL also for what needs counts where there are none: several sources or ranks, epoch_samples. Blocks. */
 leat_code leat__origins_open(const leat_config *config, leat__origins **origins, leat_error *error);
 void leat__origins_free(leat__origins *origins); /* takes; NULL is fine */
 

@@ -25,12 +25,12 @@
  * least, with the packed eighth and the most batches set aside (T), so that they depend on M, lanes, fields and batch, but not on
  * prefetch, compression or who reads: c = T / 160 (but MIN_CHUNK at least), V = 2/5 (T - 21 c). The rest of S is Y's.
  *
- * A lane whose shards' places an index knows reads extents, a group of them at a time, which leaves before the next one comes: a group
- * takes at most V, and an extent, for which room is asked, V / 6 (9/4 Y is more than that); lanes.c has the shares. No window is cut,
- * whatever its size.
+ * A lane whose shards' places an index knows reads extents, a group of them at a time, which leaves before the next one comes: a
+ * group takes at most V, and an extent, for which room is asked, V / 6 (9/4 Y is more than that); lanes.c has the shares. No window
+ * is cut, whatever its size.
  *
- * Of shards that an index has counted, but that can only be read whole, windows have to be held: V is 2/5 of the actual share then. If
- * that will not do, and nothing but speed was to be had from the counts, they are forgotten.
+ * Of shards that an index has counted, but that can only be read whole, windows have to be held: V is 2/5 of the actual share then.
+ * If that will not do, and nothing but speed was to be had from the counts, they are forgotten.
  *
  * Loose files have no window: a file is read in chunks (Y) and put together (5/4 Y), beside one in hand, an inbox of 2 and one
  * that is gathered, and the one that is asked for; files that wait for their turn leave by themselves: S = 7/2 Y + 5 c. */
@@ -102,7 +102,8 @@ static leat_code check_sources(const leat_config *config, leat_error *error)
 {
     bool one = config->source && config->source[0];
     if (config->source_count > LEAT_MAX_SOURCES)
-        return leat__fail(error, LEAT_EINVAL, 0, "source_count is %zu: at most %d can be mixed", config->source_count, LEAT_MAX_SOURCES);
+        return leat__fail(error, LEAT_EINVAL, 0, "source_count is %zu: at most %d can be mixed", config->source_count,
+                          LEAT_MAX_SOURCES);
     if ((config->sources != NULL) != (config->source_count > 0))
         return leat__fail(error, LEAT_EINVAL, 0, "sources and source_count go together: %s is zero",
                           config->sources ? "source_count" : "sources");
@@ -264,8 +265,8 @@ static unsigned choose_window_log(uint64_t bytes, uint32_t lanes)
     return log;
 }
 
-/* True if a counted shard has to be read from its beginning; *mean: bytes of a sample in the source where they are largest, as far as
- * stored sizes tell. */
+/* True if a counted shard has to be read from its beginning; *mean: bytes of a sample in the source where they are largest, as far
+ * as stored sizes tell. */
 static bool reads_whole(const leat__origins *origins, double *mean)
 {
     bool any = false;
@@ -276,7 +277,8 @@ static bool reads_whole(const leat__origins *origins, double *mean)
         for (size_t k = 0; origin->index && k < origin->listing->count; k++) {
             leat__index_facts facts;
             leat__index_get_facts(origin->index, k, &facts);
-            if (!origin->listing->objects[k].is_shard || leat__index_has_places(origin->index, k) || facts.bytes == UINT64_MAX) continue;
+            if (!origin->listing->objects[k].is_shard || leat__index_has_places(origin->index, k) ||
+                facts.bytes == UINT64_MAX) continue;
             samples += leat__index_counts(origin->index)[k];
             bytes += facts.bytes;
             any = true;

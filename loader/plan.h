@@ -29,16 +29,16 @@ typedef struct leat__plan {
     size_t batches;             /* that exist */
 } leat__plan;
 
-/* Makes every choice of `config` that does not depend on the data, but for rank and world. LEAT_EINVAL names the setting, its value and
- * what would be right. */
+/* Makes every choice of `config` that does not depend on the data, but for rank and world. LEAT_EINVAL names the setting, its value
+ * and what would be right. */
 leat_code leat__plan_config(const leat_config *config, leat_config *chosen, leat_error *error);
 
 /* Rows of this rank's batches. config: with its choices made. */
 uint32_t leat__plan_rows(const leat_config *config);
 
-/* Completes the plan, and chooses each source's lanes. plan->config: from leat__plan_config. batch_bytes: of one batch; 0: no batches (a
- * reader), or not known before the first sample. has_ragged: there are bytes columns. LEAT_EINVAL if memory_limit is too small, with
- * the figures. */
+/* Completes the plan, and chooses each source's lanes. plan->config: from leat__plan_config. batch_bytes: of one batch; 0: no
+ * batches (a reader), or not known before the first sample. has_ragged: there are bytes columns. LEAT_EINVAL if memory_limit is too
+ * small, with the figures. */
 leat_code leat__plan_memory(leat__plan *plan, leat__origins *origins, bool reader, size_t batch_bytes, bool has_ragged,
                             leat_error *error);
 

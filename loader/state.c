@@ -1,6 +1,7 @@
 /* state.c - a loader's position as a line of JSON.
  *
- * What:    {"leat":1,"epoch":E,"step":S, ... ,"crc":"xxxxxxxx"}: flat, its settings as numbers and digests, a CRC-32 of all before it.
+ * What:    {"leat":1,"epoch":E,"step":S, ... ,"crc":"xxxxxxxx"}: flat, its settings as numbers and digests, a CRC-32 of all before
+ *          it.
  * Why so:  the position itself is two numbers, as the order is arithmetic; the rest is there to refuse a state where these two
  *          numbers would mean something else. Each setting is a member of its own, so that the refusal can name it.
  * Format:  docs/formats.md.
@@ -90,7 +91,8 @@ static uint32_t crc_of(const char *text, size_t length)
     return libdeflate_crc32(0, text, length);
 }
 
-leat_code leat__state_write(const leat__state_settings *settings, uint64_t epoch, uint64_t step, uint32_t world, uint64_t windows_cut,
+leat_code leat__state_write(const leat__state_settings *settings, uint64_t epoch, uint64_t step, uint32_t world,
+                            uint64_t windows_cut,
                             char *text, size_t capacity, leat_error *error)
 {
     const state s = {.epoch = epoch, .step = step, .world = world, .windows_cut = windows_cut, .settings = *settings};
@@ -104,7 +106,8 @@ leat_code leat__state_write(const leat__state_settings *settings, uint64_t epoch
     used += (size_t)snprintf(out + used, sizeof out - used, ",\"crc\":\"%08x\"}", crc_of(out, used));
     assert(used < LEAT_STATE_BYTES);
     if (used >= capacity)
-        return leat__fail(error, LEAT_EINVAL, 0, "the state takes %zu bytes, there is room for %zu: give LEAT_STATE_BYTES", used + 1,
+        return leat__fail(error, LEAT_EINVAL, 0, "the state takes %zu bytes, there is room for %zu: give LEAT_STATE_BYTES",
+                          used + 1,
                           capacity);
     memcpy(text, out, used + 1);
     return LEAT_OK;
@@ -128,7 +131,8 @@ static leat_code check_frame(const char *text, size_t *length, leat_error *error
         return leat__fail(error, LEAT_EINVAL, 0, "resume: this is no state of leat's: it begins otherwise than {\"leat\":");
     unsigned long version = strtoul(text + sizeof front - 1, NULL, 10);
     if (version > VERSION)
-        return leat__fail(error, LEAT_EINVAL, 0, "resume: the state is of version %lu, written by a newer leat; this one knows up to %d",
+        return leat__fail(error, LEAT_EINVAL, 0, "resume: the state is of version %lu, written by a newer leat; this one knows up "
+                          "to %d",
                           version, VERSION);
     if (version < 1) return damaged("its version is no number", error);
     if (n < tail_bytes || strncmp(text + n - tail_bytes, tail, sizeof tail - 1) != 0 || strncmp(text + n - 2, "\"}", 2) != 0)
@@ -171,7 +175,8 @@ static leat_code read_members(const char *text, size_t length, state *s, leat_er
     }
     const char *order = find(text, length, "order"), *remainder = find(text, length, "remainder");
     int order_number, remainder_number;
-    if (!order || !read_name(order, orders, 2, &order_number) || !remainder || !read_name(remainder, remainders, 3, &remainder_number))
+    if (!order || !read_name(order, orders, 2, &order_number) || !remainder || !read_name(remainder, remainders, 3,
+                                                                                          &remainder_number))
         return damaged("order or remainder is missing", error);
     s->settings.order = (leat_order)order_number;
     s->settings.remainder = (leat_remainder)remainder_number;
@@ -188,7 +193,8 @@ bool leat__state_is_counted(const char *text)
 static leat_code differs(const member *m, uint64_t saved, uint64_t here, leat_error *error)
 {
     if (m->hex) return leat__fail(error, LEAT_EINVAL, 0, "resume: %s are other ones than when the state was saved", m->words);
-    return leat__fail(error, LEAT_EINVAL, 0, "resume: the state was saved with %s %" PRIu64 ", here it is %" PRIu64, m->words, saved, here);
+    return leat__fail(error, LEAT_EINVAL, 0, "resume: the state was saved with %s %" PRIu64 ", here it is %" PRIu64, m->words,
+                      saved, here);
 }
 
 /* An index makes no difference to the order unless windows have been cut. */
@@ -196,21 +202,24 @@ static leat_code compare_counts(const state *saved, const leat__state_settings *
 {
     const leat__state_settings *there = &saved->settings;
     if (there->index && !here->index)
-        return leat__fail(error, LEAT_EINVAL, 0, "resume: the state was saved with an index of the shards, here there is none: run leat "
-                          "index, or give it");
+        return leat__fail(error, LEAT_EINVAL, 0, "resume: the state was saved with an index of the shards, here there is none: run "
+                          "leat index, or give it");
     if (there->index && there->index != here->index)
-        return leat__fail(error, LEAT_EINVAL, 0, "resume: the shards have other numbers of samples, or sizes, than when the state was saved");
+        return leat__fail(error, LEAT_EINVAL, 0, "resume: the shards have other numbers of samples, or sizes, than when the state "
+                          "was saved");
     if (!there->index && here->index && saved->windows_cut)
-        return leat__fail(error, LEAT_EINVAL, 0, "resume: the state was saved without an index, with %" PRIu64 " shuffle windows cut for want "
-                          "of memory; with the index of now they are not: give index \"none\"", saved->windows_cut);
+        return leat__fail(error, LEAT_EINVAL, 0, "resume: the state was saved without an index, with %" PRIu64 " shuffle windows "
+                          "cut for want of memory; with the index of now they are not: give index \"none\"", saved->windows_cut);
     if (!here->index && there->window_bytes != here->window_bytes)
-        return leat__fail(error, LEAT_EINVAL, 0, "resume: memory_limit (or the size of a batch) is another: without an index shuffle windows "
-                          "are cut where they do not fit: then at %" PRIu64 " bytes, here at %" PRIu64, there->window_bytes,
+        return leat__fail(error, LEAT_EINVAL, 0, "resume: memory_limit (or the size of a batch) is another: without an index "
+                          "shuffle windows are cut where they do not fit: then at %" PRIu64 " bytes, here at %" PRIu64,
+                          there->window_bytes,
                           here->window_bytes);
     return LEAT_OK;
 }
 
-leat_code leat__state_read(const char *text, const leat__state_settings *settings, uint64_t *epoch, uint64_t *step, leat_error *error)
+leat_code leat__state_read(const char *text, const leat__state_settings *settings, uint64_t *epoch, uint64_t *step,
+                           leat_error *error)
 {
     state saved = {0};
     const state here = {.settings = *settings};
@@ -219,7 +228,8 @@ leat_code leat__state_read(const char *text, const leat__state_settings *setting
     if (!code) code = read_members(text, length, &saved, error);
     if (code) return code;
     if (saved.settings.order != settings->order)
-        return leat__fail(error, LEAT_EINVAL, 0, "resume: the state was saved with order %s, here it is %s", orders[saved.settings.order],
+        return leat__fail(error, LEAT_EINVAL, 0, "resume: the state was saved with order %s, here it is %s",
+                          orders[saved.settings.order],
                           orders[settings->order]);
     for (size_t i = 0; i < MEMBERS; i++) {
         uint64_t there = *value_of(&saved, &members[i]), now = *value_of(&here, &members[i]);

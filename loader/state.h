@@ -22,14 +22,16 @@ void leat__state_describe(leat__state_settings *settings, const leat_config *con
                           uint64_t window_bytes);
 
 /* Writes the state to text[capacity]. LEAT_EINVAL if it does not fit. */
-leat_code leat__state_write(const leat__state_settings *settings, uint64_t epoch, uint64_t step, uint32_t world, uint64_t windows_cut,
+leat_code leat__state_write(const leat__state_settings *settings, uint64_t epoch, uint64_t step, uint32_t world,
+                            uint64_t windows_cut,
                             char *text, size_t capacity, leat_error *error);
 
 /* True if a state was saved where samples were counted. Looks at nothing else. */
 bool leat__state_is_counted(const char *text);
 
-/* Reads a state and compares it with the present settings. LEAT_EINVAL: it is of other data or settings (the message names them), of a
- * newer version, damaged, or none at all. */
-leat_code leat__state_read(const char *text, const leat__state_settings *settings, uint64_t *epoch, uint64_t *step, leat_error *error);
+/* Reads a state and compares it with the present settings. LEAT_EINVAL: it is of other data or settings (the message names them),
+ * of a newer version, damaged, or none at all. */
+leat_code leat__state_read(const char *text, const leat__state_settings *settings, uint64_t *epoch, uint64_t *step,
+                           leat_error *error);
 
 #endif

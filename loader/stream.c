@@ -29,8 +29,8 @@ leat_code leat__stream_open(leat__stream *stream, const leat_config *config, lea
     code = leat__launch(chosen, NULL, stream->plan.launcher, error);
     if (code) return code;
     if (chosen->batch_size < chosen->world)
-        return leat__fail(error, LEAT_EINVAL, 0, "batch_size is %u for %u ranks: it is that of all of them together, and a rank would have no "
-                          "rows; give at least %u", chosen->batch_size, chosen->world, chosen->world);
+        return leat__fail(error, LEAT_EINVAL, 0, "batch_size is %u for %u ranks: it is that of all of them together, and a rank "
+                          "would have no rows; give at least %u", chosen->batch_size, chosen->world, chosen->world);
     stream->configured = true;
     leat__failures_init(&stream->failures, chosen->on_error, chosen->max_errors);
     if (!leat__config_own(chosen)) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for the configuration");
@@ -105,7 +105,8 @@ leat_code leat__stream_build(leat__stream *stream, leat__origins *origins, const
         leat__origins_free(origins);
         return code;
     }
-    stream->home = leat__home_new(origins, plan->keep_bytes, plan->lane_bytes, plan->ragged_bytes / 2, (size_t)plan->config.memory_limit);
+    stream->home = leat__home_new(origins, plan->keep_bytes, plan->lane_bytes, plan->ragged_bytes / 2,
+                                  (size_t)plan->config.memory_limit);
     if (!stream->home) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for %u lanes", plan->config.lanes);
     code = leat__outlet_new(outlet_items, leat__home_wake, stream->home, &stream->outlet, error);
     leat__pipeline_options options = {.env = env, .threads = plan->config.threads, .io_threads = plan->config.io_threads};

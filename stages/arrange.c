@@ -1,14 +1,15 @@
 /* arrange.c - brings a lane's samples, which come as they are stored, into the order in which they leave.
  *
  * What:    walks along what the lane delivers; a sample that comes is dropped if this rank does not deliver it, or if it only lay
- *          between those that were asked for and will come again; else it waits in a heap until its turn. A part of an object that could not be read is a *loss*: whatever is wanted of it leaves as a failed sample, so
- *          that its place in the batch stays empty and nothing else moves.
- * Why so:  who comes when is computed from the sample's place in its shard (order.h), so nothing has to be said between the stage that
- *          asks for samples and this one. Losses are kept as intervals: a lost shard of a million samples costs nothing until
+ *          between those that were asked for and will come again; else it waits in a heap until its turn. A part of an object that
+ *          could not be read is a *loss*: whatever is wanted of it leaves as a failed sample, so that its place in the batch stays
+ *          empty and nothing else moves.
+ * Why so:  who comes when is computed from the sample's place in its shard (order.h), so nothing has to be said between the stage
+ *          that asks for samples and this one. Losses are kept as intervals: a lost shard of a million samples costs nothing until
  *          their turns come. Why they are lost is kept apart, and said once: a shard that is gone fails in every group of it.
  * Threads: loop thread.
- * Invariants: every sample in the heap is wanted, and not before the walk's position; weight is the sum over those of shards that are
- *          read whole (of others there is one group here at a time, and pick.c has weighed that). */
+ * Invariants: every sample in the heap is wanted, and not before the walk's position; weight is the sum over those of shards that
+ *          are read whole (of others there is one group here at a time, and pick.c has weighed that). */
 #include "stages/arrange.h"
 
 #include <assert.h>
@@ -189,8 +190,8 @@ fail:
 static bool is_of_whole(const leat_error *error)
 {
     switch (error->code) {
-    case LEAT_ENOTFOUND: case LEAT_EACCESS: case LEAT_ENETWORK: case LEAT_EHTTP: case LEAT_ETLS: case LEAT_ETIMEOUT: case LEAT_ECHANGED:
-    case LEAT_EREDIRECT: case LEAT_EENCODING: case LEAT_EHEADERS:
+    case LEAT_ENOTFOUND: case LEAT_EACCESS: case LEAT_ENETWORK: case LEAT_EHTTP: case LEAT_ETLS: case LEAT_ETIMEOUT:
+    case LEAT_ECHANGED: case LEAT_EREDIRECT: case LEAT_EENCODING: case LEAT_EHEADERS:
         return true;
     default:
         return false;
@@ -233,7 +234,8 @@ static leat__step note_loss(leat__op *op, const leat__sample *end)
     if (end->index == until && !end->failed) return LEAT__DONE;
     leat_error error = end->error;
     if (!end->failed)
-        leat__fail(&error, LEAT_ECHANGED, 0, "the index says %llu samples, here %s %llu: it is of another shard; run leat index again",
+        leat__fail(&error, LEAT_ECHANGED, 0, "the index says %llu samples, here %s %llu: it is of another shard; run leat index "
+                   "again",
                    (unsigned long long)until, end->index > until ? "are" : "end", (unsigned long long)end->index);
     if (end->index >= until) return say(op, end, &error);
     cause *why = cause_of(state, end, &error);
@@ -285,7 +287,8 @@ static loss *loss_of(const arrange_state *state, const leat__wanted *wanted)
 {
     uint64_t stored = wanted->stored.base + wanted->stored.index;
     for (loss *lost = state->losses; lost; lost = lost->next)
-        if (lost->segment == wanted->segment && wanted->n <= lost->latest && stored >= lost->from && stored < lost->until) return lost;
+        if (lost->segment == wanted->segment && wanted->n <= lost->latest && stored >= lost->from &&
+            stored < lost->until) return lost;
     return NULL;
 }
 
@@ -360,10 +363,11 @@ static leat__step let_go(leat__op *op, bool all)
 static leat__step too_much(leat__op *op)
 {
     const arrange_state *state = leat__stage_state(op->stage);
-    return leat__op_fail(op, LEAT_ENOMEM, "%.400s: %zu samples of a shuffle window wait for their turn and take %.1f MB, more than the %.1f "
-                         "MB of memory_limit that a lane has for them, and a shard that is compressed, or whose index has no places, can "
-                         "only be read in its order: lower shuffle_window or lanes, raise memory_limit, store the shards "
-                         "uncompressed, with leat index, or, with one rank, do without (index \"none\": then windows are cut)", state->heap[0].sample->object->display, state->count,
+    return leat__op_fail(op, LEAT_ENOMEM,
+                         "%.400s: %zu samples of a shuffle window wait for their turn and take %.1f MB, more than the %.1f MB of "
+                         "memory_limit that a lane has for them, and a shard that is compressed, or whose index has no places, can "
+                         "only be read in its order: lower shuffle_window or lanes, raise memory_limit, or store the shards "
+                         "uncompressed, with leat index", state->heap[0].sample->object->display, state->count,
                          (double)state->weight / 1e6, (double)state->options.held_bytes / 1e6);
 }
 

@@ -1,10 +1,11 @@
 /* course.c - what a rank delivers.
  *
- * What:    divisions. A place is (epoch, step, slot); a source's samples are numbered over all of its passes by the mix; such a number is
- *          (cycle, segment of it, position in the pass).
- * Why so:  every lane can compute by itself which of its samples this rank delivers, and when; nobody has to tell it, and nothing has
- *          to be remembered to go on anywhere.
- * Segments: of a source whose pass is an epoch, cycle e is epoch e: one segment of `used` positions if nothing is padded, else one of all
+ * What:    divisions. A place is (epoch, step, slot); a source's samples are numbered over all of its passes by the mix; such a
+ *          number is (cycle, segment of it, position in the pass).
+ * Why so:  every lane can compute by itself which of its samples this rank delivers, and when; nobody has to tell it, and nothing
+ *          has to be remembered to go on anywhere.
+ * Segments: of a source whose pass is an epoch, cycle e is epoch e: one segment of `used` positions if nothing is padded, else one
+ *           of all
  *          positions and as many more, from the pass's beginning again, as the epoch is longer. Of others a cycle is a pass. */
 #include "stages/course.h"
 
@@ -50,7 +51,8 @@ static leat_code add_sources(leat__course *course, const leat__course_options *o
     leat_code code = leat__mix_new(options->weights, options->count, &course->mix, error);
     for (unsigned s = 0; !code && s < options->count; s++)
         if ((double)course->sources[s].used / leat__mix_share(course->mix, s) > (double)FARTHEST)
-            code = leat__fail(error, LEAT_EINVAL, 0, "source %u has too many samples for a weight so small: a pass of it ends beyond 2^62", s + 1);
+            code = leat__fail(error, LEAT_EINVAL, 0, "source %u has too many samples for a weight so small: a pass of it ends "
+                              "beyond 2^62", s + 1);
     return code;
 }
 
@@ -85,8 +87,8 @@ leat_code leat__course_init(leat__course *course, const leat__course_options *op
     if (by_pass) course->sources[0].used = samples;
     choose_length(course, samples, options->remainder);
     if (!course->steps)
-        return leat__fail(error, LEAT_EINVAL, 0, "an epoch of %llu samples has no batch of %llu for %u ranks that is not dropped: lower "
-                          "batch_size, or pad the remainder", (unsigned long long)samples, (unsigned long long)options->batch,
+        return leat__fail(error, LEAT_EINVAL, 0, "an epoch of %llu samples has no batch of %llu for %u ranks that is not dropped: "
+                          "lower batch_size, or pad the remainder", (unsigned long long)samples, (unsigned long long)options->batch,
                           options->world);
     if (by_pass) {
         course->sources[0].cycle = course->epoch;

@@ -1,9 +1,10 @@
 /* course.h - what a rank delivers: which samples of which source, in which epoch, global batch and row. All of it arithmetic.
  *
- * The *course* is the order of all ranks together, over all epochs: place 0, 1, 2 ... Epoch e is places e * epoch .. (e + 1) * epoch - 1;
- * global batch k of it is the next `batch` of them; slot i of that belongs to rank i mod world, as its row i / world. So a global batch is
- * the same set of samples for every world, and each rank's batches are of one size.
- * Each source contributes samples in its own order: pass after pass, or, if an epoch is one pass, the first `used` of each pass, and again
+ * The *course* is the order of all ranks together, over all epochs: place 0, 1, 2 ... Epoch e is places e * epoch .. (e + 1) *
+ * epoch - 1; global batch k of it is the next `batch` of them; slot i of that belongs to rank i mod world, as its row i / world. So
+ * a global batch is the same set of samples for every world, and each rank's batches are of one size.
+ * Each source contributes samples in its own order: pass after pass, or, if an epoch is one pass, the first `used` of each pass,
+ *                                                   and again
  * from its beginning where an epoch is padded. Such a piece is a *segment*.
  * Threads: fixed after creation, but for the passes (order.h: loop thread). */
 #ifndef LEAT__COURSE_H
@@ -48,8 +49,8 @@ typedef struct leat__course_options {
     uint32_t rank, world;
 } leat__course_options;
 
-/* Fills it in. LEAT_EINVAL: an epoch would be empty, a rank would have no rows, numbers beyond 2^62, impossible weights; LEAT_ENOMEM.
- * End it with leat__course_clear, also after a failure. */
+/* Fills it in. LEAT_EINVAL: an epoch would be empty, a rank would have no rows, numbers beyond 2^62, impossible weights;
+ * LEAT_ENOMEM. End it with leat__course_clear, also after a failure. */
 leat_code leat__course_init(leat__course *course, const leat__course_options *options, leat_error *error);
 void leat__course_clear(leat__course *course);
 
@@ -65,8 +66,8 @@ static inline uint64_t leat__course_epoch(const leat__course *course, uint64_t p
     return place / course->epoch;
 }
 
-/* How far lanes look ahead of the place that is delivered next: rows enough to keep every lane busy, so that one which has nothing for
- * long need not look for ever. */
+/* How far lanes look ahead of the place that is delivered next: rows enough to keep every lane busy, so that one which has nothing
+ * for long need not look for ever. */
 static inline uint64_t leat__course_horizon(const leat__course *course, uint64_t place)
 {
     uint64_t ahead = LEAT__COURSE_ROWS_AHEAD * (uint64_t)course->world;

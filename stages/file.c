@@ -1,8 +1,8 @@
 /* file.c - the fetch stage for local files.
  *
- * What:    opens a task's file and reads it chunk by chunk; a loose file, and an extent of a shard, comes as one chunk of its size, so
- *          that samples are decoded where the kernel put them. One step of the job reads a few chunks, then there has to be room again.
- *          A shard stays open from extent to extent.
+ * What:    opens a task's file and reads it chunk by chunk; a loose file, and an extent of a shard, comes as one chunk of its size,
+ *          so that samples are decoded where the kernel put them. One step of the job reads a few chunks, then there has to be room
+ *          again. A shard stays open from extent to extent.
  * Why so:  reads block, on a cold disk for long: they run on threads of their own that never decode. Plain pread: mmap
  *          turns a file that shrinks into SIGBUS for the host, and page faults would block the workers that decode.
  * Threads: the job on the I/O pool; one operation at a time owns the state.
@@ -142,7 +142,8 @@ static leat_code read_exactly(const file_state *state, uint8_t *data, size_t siz
 static size_t next_size(const file_state *state, const leat__task *task)
 {
     const leat__lane *lane = state->lane;
-    uint64_t left = state->end - state->offset, whole = lane->max_sample_bytes > lane->burst_bytes ? lane->max_sample_bytes : lane->burst_bytes;
+    uint64_t left = state->end - state->offset, whole = lane->burst_bytes;
+    if (whole < lane->max_sample_bytes) whole = lane->max_sample_bytes;
     if (!task->object->is_shard || left <= lane->chunk_bytes) return (size_t)left;
     return task->extent.to != UINT64_MAX && left <= whole ? (size_t)left : lane->chunk_bytes;
 }

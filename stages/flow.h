@@ -53,8 +53,8 @@ static inline bool leat__lane_is_done_with(const leat__lane *lane, uint64_t ordi
     return atomic_load_explicit(&lane->dead, memory_order_relaxed) == ordinal || leat__flow_is_cut(lane->flow, epoch);
 }
 
-/* Gives a chunk of the lane's: bytes (takes, also on failure), the task's end (`last`), or its failure (error: copied; implies last). NULL
- * if memory is short. offset: of the bytes in the object; the task's first chunk is the one at its extent's beginning. */
+/* Gives a chunk of the lane's: bytes (takes, also on failure), the task's end (`last`), or its failure (error: copied; implies
+ * last). NULL if memory is short. offset: of the bytes in the object; the task's first chunk is the one at its extent's beginning. */
 leat__chunk *leat__chunk_make(leat__lane *lane, const leat__task *task, leat__bytes bytes, uint64_t offset, bool last,
                               const leat_error *error);
 

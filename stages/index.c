@@ -137,25 +137,6 @@ static leat_code join_one(leat__index *index, size_t i, const leat__object *obje
     return LEAT_OK;
 }
 
-/* Bytes of a shard's archive, where they are known. stored: what is known of the shard as it lies there. */
-static uint64_t archive_bytes(const leat__index_row *row, uint64_t stored)
-{
-    const char *dot = strrchr(row->name, '.');
-    if (row->unpacked != UINT64_MAX) return row->unpacked;
-    return dot && strcasecmp(dot, ".tar") == 0 ? stored : UINT64_MAX;
-}
-
-/* A sample takes one of tar's blocks at least; where sizes are not known there is a most for all. */
-static leat_code check_count(const leat__index_part *part, const leat__object *object, uint64_t samples, uint64_t bytes,
-                             leat_error *error)
-{
-    uint64_t most = bytes == UINT64_MAX ? LEAT__INDEX_MOST_COUNT : bytes / LEAT__PLACE_UNIT;
-    if (samples <= most) return LEAT_OK;
-    return leat__fail(error, LEAT_ECORRUPT, 0, "%.400s: index %s says %llu samples, a shard of %s size has at most %llu: %s",
-                      object->display, part->shown, (unsigned long long)samples, bytes == UINT64_MAX ? "any" : "its",
-                      (unsigned long long)most, leat__index_part_hint(part));
-}
-
 static leat_code join(leat__index *index, const leat__listing *listing, leat_error *error)
 {
     uint64_t sum = 0;
@@ -166,15 +147,28 @@ static leat_code join(leat__index *index, const leat__listing *listing, leat_err
         if (code) return code;
         row_of(index, i, &row);
         index->counts[i] = row.samples;
-        if (index->part_of[i] != NO_PART)
-            code = check_count(&index->parts[index->part_of[i]], &listing->objects[i], row.samples, archive_bytes(&row, row.bytes),
-                               error);
-        if (code) return code;
         if (row.samples > MOST_SAMPLES || (sum += row.samples) > MOST_SAMPLES)
             return leat__fail(error, LEAT_ECORRUPT, 0, "%.400s: with its %llu samples the index says over 2^56 in all",
                               listing->objects[i].display, (unsigned long long)row.samples);
     }
     return LEAT_OK;
+}
+
+/* A sample takes one of tar's blocks at least; where sizes are not known there is a most for all. stored: bytes of the shard as it
+ * lies there, if they are known. */
+static leat_code check_count(const leat__index *index, size_t i, const leat__object *object, uint64_t stored, leat_error *error)
+{
+    leat__index_row row;
+    row_of(index, i, &row);
+    const char *dot = strrchr(row.name, '.');
+    const leat__index_part *part = &index->parts[index->part_of[i]];
+    uint64_t bytes = row.unpacked;
+    if (bytes == UINT64_MAX && dot && strcasecmp(dot, ".tar") == 0) bytes = stored;
+    uint64_t most = bytes == UINT64_MAX ? LEAT__INDEX_MOST_COUNT : bytes / LEAT__PLACE_UNIT;
+    if (row.samples <= most) return LEAT_OK;
+    return leat__fail(error, LEAT_ECORRUPT, 0, "%.400s: index %s says %llu samples, a shard of %s size has at most %llu: %s",
+                      object->display, part->shown, (unsigned long long)row.samples, bytes == UINT64_MAX ? "any" : "its",
+                      (unsigned long long)most, leat__index_part_hint(part));
 }
 
 /* Compares a local shard with what its index says. One that is not there is found when it is read. */
@@ -190,7 +184,7 @@ static leat_code check_size(const leat__index *index, size_t i, const leat__obje
         return leat__fail(error, LEAT_ECHANGED, 0, "%.400s: index %s says %llu bytes, the shard has %llu: %s", object->display,
                           part->shown, (unsigned long long)row.bytes, (unsigned long long)bytes, leat__index_part_hint(part));
     if (row.places) last = (uint64_t)row.places[row.samples] * LEAT__PLACE_UNIT;
-    if (last <= bytes) return check_count(part, object, row.samples, archive_bytes(&row, bytes), error);
+    if (last <= bytes) return check_count(index, i, object, bytes, error);
     return leat__fail(error, LEAT_ECHANGED, 0,
                       "%.400s: index %s has a sample that ends at byte %llu, the shard has %llu: %s",
                       object->display, part->shown, (unsigned long long)last, (unsigned long long)bytes,
@@ -200,9 +194,13 @@ static leat_code check_size(const leat__index *index, size_t i, const leat__obje
 static leat_code check_sizes(const leat__index *index, const leat__listing *listing, leat_error *error)
 {
     leat_code code = LEAT_OK;
-    if (listing->objects[0].is_url || listing->count > MOST_STATS) return LEAT_OK;
+    bool looks = !listing->objects[0].is_url && listing->count <= MOST_STATS;
     for (size_t i = 0; !code && i < index->count; i++) {
-        if (index->part_of[i] != NO_PART) code = check_size(index, i, &listing->objects[i], error);
+        leat__index_row row;
+        if (index->part_of[i] == NO_PART) continue;
+        row_of(index, i, &row);
+        if (looks) code = check_size(index, i, &listing->objects[i], error);
+        if (!code) code = check_count(index, i, &listing->objects[i], row.bytes, error);
     }
     return code;
 }

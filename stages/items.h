@@ -50,8 +50,8 @@ typedef struct leat__extent {
     uint64_t from, to;    /* bytes as stored, [from, to); to = UINT64_MAX: to its end */
     uint64_t first, last; /* the samples in it: numbers in the object, [first, last); last = UINT64_MAX: not known */
     uint64_t base;        /* position in its lane of the object's sample 0 (order.h) */
-    uint64_t latest;      /* it is read for samples that leave the lane as this number at the latest; later ones that lie between them will
-                             be read again */
+    uint64_t latest;      /* it is read for samples that leave the lane as this number at the latest; later ones that lie between
+                             them will be read again */
 } leat__extent;
 #define LEAT__WHOLE ((leat__extent){.to = UINT64_MAX, .last = UINT64_MAX, .latest = UINT64_MAX})
 

@@ -1,11 +1,12 @@
 /* merge.c - the lanes become one stream.
  *
- * What:    takes from the lane whose turn it is, and from no other. With a course, that is the lane of the next place that is this rank's,
- *          and the sample gets its epoch and place here; else the lanes take turns, and one at its epoch's end is passed over.
+ * What:    takes from the lane whose turn it is, and from no other. With a course, that is the lane of the next place that is this
+ *          rank's, and the sample gets its epoch and place here; else the lanes take turns, and one at its epoch's end is passed
+ *          over.
  * Why so:  waiting for the slowest lane is what makes the order independent of which download finished first. The others fill
  *          their queues meanwhile, so no time is lost as long as they all keep up on average.
- * Epochs:  with a course lanes bring nothing but samples, which may lie on both sides of an epoch's end in one shard; the markers between
- *          epochs are made here, where the places are known. Without one each lane brings its markers.
+ * Epochs:  with a course lanes bring nothing but samples, which may lie on both sides of an epoch's end in one shard; the markers
+ *          between epochs are made here, where the places are known. Without one each lane brings its markers.
  * Order:   what stands for an object (lost_object) does not count as a turn, so that a broken shard shifts nobody's.
  * Threads: loop thread. */
 #include "stages/merge.h"

@@ -2,8 +2,8 @@
  *
  * What:    Tijdeman's rule, once around one period: of the sources that may have a sample now without running ahead of their share,
  *          the one that would fall behind first.
- * Why so:  drawing sources at random strays from the weights by the square root of the samples, and cannot be inverted; "the one that
- *          is furthest behind" strays by more than 1 with many sources. A table makes every question a look-up.
+ * Why so:  drawing sources at random strays from the weights by the square root of the samples, and cannot be inverted; "the one
+ *          that is furthest behind" strays by more than 1 with many sources. A table makes every question a look-up.
  * Invariants: which[] names source s weights[s] times; places[starts[s] ..] are its positions, ascending. */
 #include "stages/mix.h"
 
@@ -53,8 +53,8 @@ static leat_code make_whole(leat__mix *mix, const double *weights, leat_error *e
     for (unsigned s = 0; s < mix->count; s++) {
         double value = weights[s] * scale;
         if (!(weights[s] > 0) || value > 1e15 || fabs(value - round(value)) > 1e-3 * (value < 1 ? value : 1))
-            return leat__fail(error, LEAT_EINVAL, 0, "weight %.9g of source %u: give a number over 0 with at most %d decimals, and at most a "
-                              "billion", weights[s], s + 1, DECIMALS);
+            return leat__fail(error, LEAT_EINVAL, 0, "weight %.9g of source %u: give a number over 0 with at most %d decimals, and "
+                              "at most a billion", weights[s], s + 1, DECIMALS);
         scaled[s] = (uint64_t)llround(value);
         common = common_divisor(scaled[s], common);
     }
@@ -71,8 +71,8 @@ static leat_code make_whole(leat__mix *mix, const double *weights, leat_error *e
     return LEAT_OK;
 }
 
-/* The source of position n (from 0), with had[s] of each before it. In units of 1 / (period * twice): a source may have one if it is
- * `period` behind by then, and must before it is period * (twice - 1) behind. */
+/* The source of position n (from 0), with had[s] of each before it. In units of 1 / (period * twice): a source may have one if it
+ * is `period` behind by then, and must before it is period * (twice - 1) behind. */
 static unsigned choose(const leat__mix *mix, uint64_t n, const uint32_t *had)
 {
     int64_t period = mix->period, twice = 2 * (int64_t)mix->count - 2, best_slack = 0;

@@ -15,8 +15,8 @@
 
 typedef struct leat__mix leat__mix;
 
-/* Makes the mix of `count` (1..255) sources. weights: decimals over 0 with at most 6 digits behind the point. LEAT_EINVAL for others,
- * and where their sum, in units of what they have in common, is over LEAT__MIX_PERIOD; LEAT_ENOMEM. *mix: gives. */
+/* Makes the mix of `count` (1..255) sources. weights: decimals over 0 with at most 6 digits behind the point. LEAT_EINVAL for
+ * others, and where their sum, in units of what they have in common, is over LEAT__MIX_PERIOD; LEAT_ENOMEM. *mix: gives. */
 leat_code leat__mix_new(const double *weights, unsigned count, leat__mix **mix, leat_error *error);
 void leat__mix_free(leat__mix *mix); /* takes; NULL is fine */
 

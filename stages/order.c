@@ -1,11 +1,11 @@
 /* order.c - in which order the samples of one source come.
  *
- * What:    for a pass of shards: the lanes' lists of shards with sums of their counts, and the *phases*: between two lanes' ends the
- *          number of lanes that still have samples is constant, so that positions and turns are a division apart. Everything else
- *          is computed where it is asked for.
+ * What:    for a pass of shards: the lanes' lists of shards with sums of their counts, and the *phases*: between two lanes' ends
+ *          the number of lanes that still have samples is constant, so that positions and turns are a division apart. Everything
+ *          else is computed where it is asked for.
  * Why so:  all three questions (what comes at position p? when does this sample come? how far was this lane at p?) have to be
- *          answered at any point, for a resume and for ranks, of data sets of a billion samples. A pass takes 12 bytes a shard; a few
- *          passes are kept, since lanes go over into the next one at different times.
+ *          answered at any point, for a resume and for ranks, of data sets of a billion samples. A pass takes 12 bytes a shard; a
+ *          few passes are kept, since lanes go over into the next one at different times.
  * Cost:    a pass of 100,000 shards some 5 ms; a position some 50 ns (bench/order.c).
  * Threads: see order.h.
  * Invariants: phases' positions and rounds ascend; the alive lanes of a phase ascend; the sum of lanes' samples is the order's. */

@@ -3,7 +3,8 @@
  * A pass brings each sample once. Its order is a position 0..samples - 1 for each; a *lane* is a part of it that is read in one go:
  * lane, and number in the lane, for each position, and back.
  *
- *     shards, shuffled   the shards permuted by (seed, pass) and dealt to the lanes in turn; a lane is the samples of its shards, cut into
+ *     shards, shuffled   the shards permuted by (seed, pass) and dealt to the lanes in turn; a lane is the samples of its shards,
+ *     cut into
  *                        windows, each window permuted by (seed, pass, lane, window); the order takes one of each lane in turn, a
  *                        lane that has ended is passed over
  *     files, shuffled    one permutation of the files

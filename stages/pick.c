@@ -1,10 +1,11 @@
 /* pick.c - the source stage of a lane that reads by the order.
  *
- * What:    walks along what the lane delivers and names what has to be read for it: a file; the extents of a *group* of samples, where
- *          the index knows their places; else whole shards, from which arrange.c takes what is wanted.
- * Why so:  a group is as many samples as may be held, in the order in which they leave; sorted by where they are stored and joined where
- *          they touch, it becomes a few long reads. So the order is the order, however little memory there is: less of it only
- *          makes more and shorter reads of it. A compressed shard can only be read from its beginning, and its windows have to be held.
+ * What:    walks along what the lane delivers and names what has to be read for it: a file; the extents of a *group* of samples,
+ *          where the index knows their places; else whole shards, from which arrange.c takes what is wanted.
+ * Why so:  a group is as many samples as may be held, in the order in which they leave; sorted by where they are stored and joined
+ *          where they touch, it becomes a few long reads. So the order is the order, however little memory there is: less of it
+ *          only makes more and shorter reads of it. A compressed shard can only be read from its beginning, and its windows have to
+ *          be held.
  * Threads: begin on the loop; the job, which looks places up in the index, on the I/O pool; one operation at a time owns the state.
  * Invariants: candidates are in the order in which they leave, of one segment and, but for the first, of shards with known places;
  *          the lane's shards that are read whole are named in their order, each once in a segment.
@@ -104,8 +105,8 @@ static leat__step emit_task(leat__op *op, uint64_t segment, const leat__stored *
 
 /* ---- shards that are read whole ---- */
 
-/* The window of a wanted sample reaches over the lane's shards from the first to the last: those of them that have not been named are
- * to be read. True if it is one. */
+/* The window of a wanted sample reaches over the lane's shards from the first to the last: those of them that have not been named
+ * are to be read. True if it is one. */
 static bool want_whole(pick_state *state, const leat__wanted *wanted, leat__stored *last)
 {
     const leat__walk *walk = &state->walk;

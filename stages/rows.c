@@ -78,8 +78,8 @@ static void tell_stuck(void *user, size_t delivered)
 {
     const rows_state *state = user;
     leat_error error;
-    leat__fail(&error, LEAT_ENOMEM, 0, "memory_limit (%.1f MB) has no room for more while the consumer holds %zu: release one first, "
-               "or raise memory_limit", (double)state->options.memory_limit / 1e6, delivered);
+    leat__fail(&error, LEAT_ENOMEM, 0, "memory_limit (%.1f MB) has no room for more while the consumer holds %zu: release one "
+               "first, or raise memory_limit", (double)state->options.memory_limit / 1e6, delivered);
     state->options.stuck(state->options.user, &error);
 }
 
@@ -179,8 +179,8 @@ static leat__step keep_early(leat__op *op, rows_state *state, leat__sample *samp
     op->input = NULL;
     if (state->early.count < state->options.schema->batch_size) return LEAT__DONE;
     leat_error cause = sample->error;
-    return leat__op_fail(op, cause.code, "the first %zu samples all failed, so that the shape of an array is not known; the last one: %.300s: "
-                         "%.500s", state->early.count, sample->object->display, cause.message);
+    return leat__op_fail(op, cause.code, "the first %zu samples all failed, so that the shape of an array is not known; the last "
+                         "one: %.300s: %.500s", state->early.count, sample->object->display, cause.message);
 }
 
 /* A sample of those that come before the first batch. */

@@ -1,6 +1,7 @@
 /* shuffle.c - permutes a lane's samples window by window.
  *
- * What:    for samples that are not counted: collects a window of samples, then emits them in an order that (seed, epoch, lane, number of the window) says.
+ * What:    for samples that are not counted: collects a window of samples, then emits them in an order that (seed, epoch, lane, number
+ *          of the window) says.
  * Why so:  which samples form a window depends on the data and the settings alone, never on when they came, so the order is
  *          the same in every run. A window that would need more memory than its lane has ends early instead: a weaker
  *          shuffle, counted in the statistics, is better than a run that cannot go on.

@@ -39,8 +39,8 @@ struct leat__schema {
     size_t view_count;
 };
 
-/* Makes the schema that a config (with its choices made) asks for, with `rows` rows a batch. *schema: gives. LEAT_EINVAL names the field
- * that is impossible, or the source whose fields are others. */
+/* Makes the schema that a config (with its choices made) asks for, with `rows` rows a batch. *schema: gives. LEAT_EINVAL names the
+ * field that is impossible, or the source whose fields are others. */
 leat_code leat__schema_new(const leat_config *config, uint32_t rows, leat__schema **schema, leat_error *error);
 
 /* The columns as the sample's source has them: names, `optional`, image settings. Shapes are those of the schema itself. */

@@ -2,8 +2,8 @@
  *
  * What:    a shard's chunks go through the tar reader; a loose file's chunks become a sample of one field.
  * Order:   a shard that ends badly is followed by one more sample, with lost_object set, that stands for the rest of it and has
- *          the reason; where the end has to be known (marks_objects) also one that ended well. A loose file is always exactly one sample, failed or not, so that a file that
- *          cannot be read leaves its place empty and shifts nothing.
+ *          the reason; where the end has to be known (marks_objects) also one that ended well. A loose file is always exactly one
+ *          sample, failed or not, so that a file that cannot be read leaves its place empty and shifts nothing.
  * Threads: job on the CPU pool (headers and bodies that cross chunks); one operation at a time owns the state. */
 #include "stages/unpack.h"
 

@@ -1,9 +1,9 @@
 /* walk.c - goes through what one lane delivers of a course.
  *
- * What:    number after number of the lane, segment after segment. From one that is another rank's it goes to the lane's first at or
- *          behind the next place that is this rank's.
- * Why so:  no lane has to wait for another to hear what is its own, and the cost is that of the rank's own samples, some 50 ns for each
- *          lane, whatever the number of ranks.
+ * What:    number after number of the lane, segment after segment. From one that is another rank's it goes to the lane's first at
+ *          or behind the next place that is this rank's.
+ * Why so:  no lane has to wait for another to hear what is its own, and the cost is that of the rank's own samples, some 50 ns for
+ *          each lane, whatever the number of ranks.
  * Threads: loop thread. */
 #include "stages/walk.h"
 

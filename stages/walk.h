@@ -31,8 +31,8 @@ void leat__walk_end(leat__walk *walk);
 
 typedef enum leat__walk_step { LEAT__WALK_WANTED, LEAT__WALK_NONE, LEAT__WALK_NO_MEMORY } leat__walk_step;
 
-/* Finds the next wanted sample and stays there; leat__walk_on goes past it. NONE: there is none before place `until` (which is at most
- * the course's end and never comes down from call to call). */
+/* Finds the next wanted sample and stays there; leat__walk_on goes past it. NONE: there is none before place `until` (which is at
+ * most the course's end and never comes down from call to call). */
 leat__walk_step leat__walk_find(leat__walk *walk, uint64_t until, leat__wanted *wanted);
 void leat__walk_on(leat__walk *walk);
 

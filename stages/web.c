@@ -91,7 +91,8 @@ static leat__bytes slice_of(web_state *state, leat__buffer *buffer, size_t size)
         state->gathered = fresh;
         state->filled = 0;
     }
-    leat__bytes slice = {.buffer = leat__buffer_share(state->gathered), .data = state->gathered->data + state->filled, .size = size};
+    leat__bytes slice = {.buffer = leat__buffer_share(state->gathered), .data = state->gathered->data + state->filled,
+                         .size = size};
     memcpy(state->gathered->data + state->filled, buffer->data, size);
     state->filled += size;
     leat__bytes_release(&own);
@@ -120,7 +121,8 @@ static void on_end(void *user, const leat_error *error)
     const leat__task *task = (const leat__task *)state->op->input;
     leat_error told;
     if (error && error->code == LEAT_ECHANGED && task->total != UINT64_MAX) {
-        leat__fail(&told, error->code, error->system, "the index is of another object: %.800s; run leat index again", error->message);
+        leat__fail(&told, error->code, error->system, "the index is of another object: %.800s; run leat index again",
+                   error->message);
         told.offset = error->offset;
         error = &told;
     }

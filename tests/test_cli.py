@@ -1064,14 +1064,14 @@ class Index(Case):
         return result
 
     def rows(self, *path):
-        """{name: (bytes, samples, CRC of the head, places or None, ETag)}, every checksum compared."""
+        """{name: (bytes, bytes unpacked, samples, CRC of the head, places or None, ETag)}, every checksum compared."""
         data = read(self.path(*path))
         head = struct.unpack('<8sIIQQQQQII', data[:64])
         table = data[64:64 + head[6]]
         self.assertEqual(head[:4] + head[7:], (b'\x89LEAT\r\n\x1a', 1, 64, len(data), 0, zlib.crc32(table), zlib.crc32(data[:60])))
         rows, at = {}, 64 + len(table)
         for number in range(head[4]):
-            size, samples, where, crc, flags, length, tag, text = struct.unpack_from('<QQQIIIIQ', table, 48 * number)
+            size, samples, where, crc, flags, length, tag, text, unpacked = struct.unpack_from('<QQQIIIIQQ', table, 56 * number)
             places = None
             if flags & 1:
                 self.assertEqual(where, at)
@@ -1082,8 +1082,8 @@ class Index(Case):
                     self.assertEqual(struct.unpack_from('<I', data, at + 4 * count)[0], zlib.crc32(data[at:at + 4 * count]))
                     at += 4 * count + 4
             name, etag = table[text:text + length].decode(), table[text + length + 1:text + length + 1 + tag].decode()
-            rows[name] = (size, samples, crc, places, etag)
-        self.assertEqual((at, sum(row[1] for row in rows.values()), sorted(rows)), (len(data), head[5], list(rows)))
+            rows[name] = (size, unpacked, samples, crc, places, etag)
+        self.assertEqual((at, sum(row[2] for row in rows.values()), sorted(rows)), (len(data), head[5], list(rows)))
         return rows
 
     def truth(self, name, etag=''):
@@ -1092,7 +1092,7 @@ class Index(Case):
             members = archive.getmembers()
         places = [member.offset for member in members if member.name.endswith('.jpg')]
         end = members[-1].offset_data + 512 if members else 0
-        return len(data), len(places), zlib.crc32(data[:4096]), places + [end], etag
+        return len(data), len(data), len(places), zlib.crc32(data[:4096]), places + [end], etag
 
     def test_whole_outputs(self):
         self.shard('in/a.tar', 3)
@@ -1146,7 +1146,40 @@ class Index(Case):
             self.index('out')
             self.assertEqual(read(self.path('out/leat.index')), written, options)
         rows = self.rows('out/leat.index')
-        self.assertEqual({places is None for name, (_, _, _, places, _) in rows.items() if name.endswith('.zst')}, {True})
+        packed = {name: row for name, row in rows.items() if name.endswith('.zst')}
+        self.assertGreater(len(packed), 1)
+        for name, (size, unpacked, _, _, places, _) in packed.items():
+            whole = subprocess.run(['zstd', '-dc', self.path('out', name)], check=True, capture_output=True).stdout
+            self.assertEqual((size, unpacked, places), (os.path.getsize(self.path('out', name)), len(whole), None))
+        self.assertTrue(all(row[0] == row[1] for name, row in rows.items() if name not in packed))
+
+    def test_a_part_of_a_folder(self):
+        for name in 'abc':
+            self.shard(f'in/{name}.tar', 3)
+        self.index('in')
+        self.shard('in/b.tar', 5)
+        result = self.index('in/b.tar')
+        self.assertRegex(result.stdout, '^5 samples in 1 shard in')
+        self.assertEqual(self.rows('in/leat.index'), {name: self.truth(f'in/{name}') for name in ('a.tar', 'b.tar', 'c.tar')})
+        self.index('b.tar', '--to', 'x', code=4)
+        self.index('in/b.tar', '--to', 'x')
+        self.assertEqual(list(self.rows('x/leat.index')), ['b.tar'])
+
+    def test_pack_beside_a_shard_that_cannot_be_read(self):
+        self.write('in/a/1.jpg', noise(3000, 1))
+        self.shard('out/w.tar', 3)
+        self.assertEqual(run('pack', 'in', '--to', 'out', cwd=self.folder).returncode, 0)
+        self.assertEqual(list(self.rows('out/leat.index')), ['shard-000000.tar', 'w.tar'])
+        os.truncate(self.path('out/w.tar'), 3000)
+        result = run('pack', 'in', '--to', 'out', '--prefix', 'next', cwd=self.folder)
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(result.stderr, r'^leat pack: out/w\.tar: tar archive ends at byte 3000, .*: so out/leat\.index could not be written anew, '
+                                        r'and lacks shards that are there now; what was packed is whole: mend or remove that shard and '
+                                        r'run leat index\n$')
+        self.assertEqual(sorted(os.listdir(self.path('out'))), ['classes.txt', 'leat.index', 'next-000000.tar', 'shard-000000.tar', 'w.tar'])
+        os.unlink(self.path('out/w.tar'))
+        self.index('out')
+        self.assertEqual(list(self.rows('out/leat.index')), ['next-000000.tar', 'shard-000000.tar'])
 
     def test_over_http(self):
         self.shard('www/a.tar', 3)

@@ -186,7 +186,8 @@ START_TEST(what_is_written_is_read)
         leat__index_file_row(file, i, &row);
         ck_assert_str_eq(row.name, names[i]);
         ck_assert_str_eq(row.etag, i == 3 ? "\"abc\"" : "");
-        ck_assert(row.samples == sizes[i] && row.bytes == rows[i].bytes && row.unpacked == rows[i].bytes && row.head_crc == rows[i].head_crc && row.has_places);
+        ck_assert(row.samples == sizes[i] && row.bytes == rows[i].bytes && row.unpacked == rows[i].bytes && row.has_places);
+        ck_assert_uint_eq(row.head_crc, rows[i].head_crc);
         for (uint64_t first = 0; first <= sizes[i]; first += 1 + first / 3) {
             for (uint64_t n = 0; n <= sizes[i] - first; n += 1 + n * 2) {
                 ck_leat(leat__index_file_places(file, i, first, n, places, &error));
@@ -205,7 +206,8 @@ END_TEST
 static memory small_index(void)
 {
     memory m = {0};
-    leat__index_row rows[3] = {row_with("a.tar", 3), {.name = "b.tar.zst", .etag = "\"e\"", .bytes = 999, .unpacked = 12345, .samples = 5},
+    leat__index_row rows[3] = {row_with("a.tar", 3),
+                               {.name = "b.tar.zst", .etag = "\"e\"", .bytes = 999, .unpacked = 12345, .samples = 5},
                                row_with("c.tar", 0)};
     ck_leat(leat__index_file_write(rows, 3, to_memory, &m, &error));
     for (int i = 0; i < 3; i++) free((uint32_t *)rows[i].places);
@@ -425,13 +427,13 @@ START_TEST(a_shard_of_the_same_size_has_another_head)
     leat__index_facts facts;
     make_shard(at("a.tar"), 3);
     index_it(scratch, NULL);
-    flip(at("a.tar"), 345);
+    flip(at("a.tar"), 1024);
     leat__index *index = found(scratch, NULL);
     leat__index_get_facts(index, 0, &facts);
     uint32_t before = facts.head_crc;
     leat__index_free(index);
     memory m = read_whole(at("a.tar"));
-    m.bytes[345] ^= 1;
+    m.bytes[1024] ^= 1;
     ck_assert_uint_gt(m.size, LEAT__INDEX_HEAD);
     uint32_t crc = 0xffffffff; /* CRC-32 of the first 4096 bytes, bit by bit (ISO 3309) */
     for (size_t i = 0; i < LEAT__INDEX_HEAD * 8; i++)
@@ -479,7 +481,7 @@ START_TEST(a_data_set_that_was_moved_has_the_same_digest)
         mkdir(at("%d", i), 0777);
         make_shard(at("%d/a.tar", i), 3);
         make_shard(at("%d/b.tar", i), i == 2 ? 5 : 4);
-        if (i == 3) flip(at("3/b.tar"), 345); /* of the same shape */
+        if (i == 3) flip(at("3/b.tar"), 1024); /* of the same shape */
         index_it(at("%d", i), NULL);
         leat__index *index = found(at("%d", i), NULL);
         digests[i] = leat__index_digest(index);
@@ -524,7 +526,7 @@ START_TEST(a_part_of_a_folder_is_indexed_anew)
     index_it(only, NULL);
     check_names(at("leat.index"), "a.tar 3, b.tar 9, c.tar 5, d.tar 6, z.tar.zst 3");
     leat__index_free(found(scratch, NULL));
-    flip(at("a.tar"), 345);                         /* of the same size */
+    flip(at("a.tar"), 1024);                         /* of the same size */
     make_shard(at("c.tar"), 1);                     /* of another */
     ck_assert_int_eq(unlink(at("d.tar")), 0);       /* gone */
     make_shard(at("e.tar"), 2);                     /* not known before */
@@ -828,7 +830,8 @@ START_TEST(a_count_over_what_a_shard_can_hold_is_refused)
     ck_assert_int_eq(stat(at("z.tar.zst"), &status), 0);
     uint64_t packed = (uint64_t)status.st_size;
     const struct { const char *name; uint64_t bytes, unpacked, most; } cases[] = {
-        {"a.tar", 10240, 10240, 20}, {"a.tar", 10240, unknown, 20}, {"a.tar", unknown, unknown, 20}, {"z.tar.zst", packed, 10240, 20},
+        {"a.tar", 10240, 10240, 20}, {"a.tar", 10240, unknown, 20}, {"a.tar", unknown, unknown, 20},
+        {"z.tar.zst", packed, 10240, 20},
         {"z.tar.zst", packed, unknown, (uint64_t)1 << 40}, {"z.tar.zst", unknown, unknown, (uint64_t)1 << 40},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -937,8 +940,8 @@ static void pack_fails_at_its_end(const char *files, const char *to, const char 
     leat_pack_result result;
     memory before = read_whole(at("to/leat.index"));
     ck_assert_int_eq(leat_pack(&config, &result, &error), LEAT_ECORRUPT);
-    ck_assert_msg(strstr(error.message, "to/w.tar: tar archive ends at byte 1000") && strstr(error.message, "packed is whole"), "%s",
-                  error.message);
+    ck_assert_msg(strstr(error.message, "to/w.tar: tar archive ends at byte 1000") && strstr(error.message, "packed is whole"),
+                  "%s", error.message);
     ck_assert(strstr(error.shard, "to/w.tar") && strcmp(error.stage, "read") == 0);
     memory after = read_whole(at("to/leat.index"));
     ck_assert(before.size == after.size && memcmp(before.bytes, after.bytes, after.size) == 0);
@@ -971,7 +974,7 @@ START_TEST(pack_writes_the_same_index)
     make_shard(at("to/w.tar"), 2);        /* beside one that no index knows */
     pack(files, to, "g", false);
     check_index(to);
-    flip(at("to/w.tar"), 345);            /* or knows otherwise, of the same size */
+    flip(at("to/w.tar"), 1024);            /* or knows otherwise, of the same size */
     pack(files, to, "h", true);
     check_index(to);
     ck_assert_int_eq(unlink(at("to/leat.index")), 0); /* or none of which is known */

@@ -39,7 +39,7 @@ static void check_file(const uint8_t *data, size_t size)
         leat__index_file_row(file, i, &row);
         if (!*row.name || strlen(row.name) + strlen(row.etag) > LEAT__INDEX_MOST_TEXT) abort();
         if (!leat__index_file_find(file, row.name, &at) || at != i) abort();
-        if (row.has_places && row.samples * 4 > size) abort();
+        if (row.has_places && (row.samples * 4 > size || row.unpacked != row.bytes)) abort();
         if (row.has_places && (sum += row.samples) < MOST_PLACES) check_places(file, i, &row);
     }
     leat__index_file_free(file);
