@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-WORK = ["--crop", "random-resized", "--flip", "--dtype", "f32", "--threads", "2", "--epochs", "2", "--json"]
+WORK = ["--crop", "random-resized", "--flip", "--dtype", "f32", "--threads", "2", "--json"]
 
 
 def rows(data):
@@ -23,17 +23,17 @@ def rows(data):
         "sequential, indexed": [tar, "--order", "sequential"],
         "shuffled, no index": [tar, "--index", "none"],
         "shuffled, indexed": [tar],
-        "shuffled, rank 0 of 2": [tar, "--world", "2", "--rank", "0", "--batch", "128"],
-        "shuffled, rank 1 of 3": [tar, "--world", "3", "--rank", "1", "--batch", "192"],
+        "shuffled, rank 0 of 2": [tar, "--world", "2", "--rank", "0"],
+        "shuffled, rank 1 of 3": [tar, "--world", "3", "--rank", "1"],
         "mixed 2:1 with the folder": [tar, "--weight", "2", "--mix", f"{folder}=1", "--epoch-samples", "2048"],
-        "mixed, rank 1 of 2": [tar, "--weight", "2", "--mix", f"{folder}=1", "--epoch-samples", "4096", "--world", "2", "--rank", "1",
-                               "--batch", "128"],
+        "mixed, rank 1 of 2": [tar, "--weight", "2", "--mix", f"{folder}=1", "--epoch-samples", "2048", "--world", "2", "--rank", "1"],
     }
 
 
 def rate(leat, arguments):
-    batch = [] if "--batch" in arguments else ["--batch", "64"]
-    done = subprocess.run([leat, "bench", *arguments, *batch, *WORK], stdout=subprocess.PIPE, text=True, check=True)
+    world = int(arguments[arguments.index("--world") + 1]) if "--world" in arguments else 1
+    more = ["--batch", str(64 * world), "--epochs", str(2 * world)]  # every row delivers as many samples, in as many batches
+    done = subprocess.run([leat, "bench", *arguments, *more, *WORK], stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)["samples_per_second"]
 
 

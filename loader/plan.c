@@ -266,7 +266,7 @@ static unsigned choose_window_log(uint64_t bytes, uint32_t lanes)
 }
 
 /* True if a counted shard has to be read from its beginning; *mean: bytes of a sample in the source where they are largest, as far
- * as stored sizes tell. */
+ * as the index tells. */
 static bool reads_whole(const leat__origins *origins, double *mean)
 {
     bool any = false;
@@ -277,11 +277,12 @@ static bool reads_whole(const leat__origins *origins, double *mean)
         for (size_t k = 0; origin->index && k < origin->listing->count; k++) {
             leat__index_facts facts;
             leat__index_get_facts(origin->index, k, &facts);
-            if (!origin->listing->objects[k].is_shard || leat__index_has_places(origin->index, k) ||
-                facts.bytes == UINT64_MAX) continue;
-            samples += leat__index_counts(origin->index)[k];
-            bytes += facts.bytes;
+            if (!origin->listing->objects[k].is_shard || leat__index_has_places(origin->index, k)) continue;
             any = true;
+            uint64_t size = facts.unpacked != UINT64_MAX ? facts.unpacked : facts.bytes;
+            if (size == UINT64_MAX) continue;
+            samples += leat__index_counts(origin->index)[k];
+            bytes += size;
         }
         if (samples && (double)bytes / (double)samples > largest) largest = (double)bytes / (double)samples;
     }
@@ -296,7 +297,8 @@ static bool windows_fit(const leat__plan *plan, const leat__origins *origins)
     reads_whole(origins, &mean);
     for (size_t i = 0; i < origins->count; i++) {
         const leat__origin *origin = &origins->all[i];
-        for (size_t k = 0; origin->index && k < origin->listing->count; k++) samples += (double)leat__index_counts(origin->index)[k];
+        for (size_t k = 0; origin->index && k < origin->listing->count; k++)
+            samples += (double)leat__index_counts(origin->index)[k];
     }
     double window = plan->config.shuffle_window < samples ? plan->config.shuffle_window : samples;
     return window * (mean * 5 / 4 + (double)sizeof(leat__sample)) * 3 / 2 <= (double)plan->shards.window_bytes;

@@ -1173,10 +1173,11 @@ class Index(Case):
         os.truncate(self.path('out/w.tar'), 3000)
         result = run('pack', 'in', '--to', 'out', '--prefix', 'next', cwd=self.folder)
         self.assertEqual(result.returncode, 1)
-        self.assertRegex(result.stderr, r'^leat pack: out/w\.tar: tar archive ends at byte 3000, .*: so out/leat\.index could not be written anew, '
-                                        r'and lacks shards that are there now; what was packed is whole: mend or remove that shard and '
-                                        r'run leat index\n$')
-        self.assertEqual(sorted(os.listdir(self.path('out'))), ['classes.txt', 'leat.index', 'next-000000.tar', 'shard-000000.tar', 'w.tar'])
+        self.assertRegex(result.stderr, r'^leat pack: out/w\.tar: tar archive ends at byte 3000, .*: so out/leat\.index could not be '
+                                        r'written anew, and lacks shards that are there now; what was packed is whole: mend or remove '
+                                        r'that shard and run leat index\n$')
+        self.assertEqual(sorted(os.listdir(self.path('out'))),
+                         ['classes.txt', 'leat.index', 'next-000000.tar', 'shard-000000.tar', 'w.tar'])
         os.unlink(self.path('out/w.tar'))
         self.index('out')
         self.assertEqual(list(self.rows('out/leat.index')), ['next-000000.tar', 'shard-000000.tar'])

@@ -1,5 +1,6 @@
 /* test_download.c - leat__download: a small object, whole, or a failure in words. */
 #include <check.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,8 @@ static const row rows[] = {
     {"/cut/6?at=30000&times=2", 1 << 20, 100000, LEAT_OK, 3, NULL},
     {"/reset/7?at=70000&times=1", 1 << 20, 100000, LEAT_OK, 2, NULL},
     {"/redirect/8?to=/ok/8", 1 << 20, 100000, LEAT_OK, 1, NULL}, {"/stall/9?at=50000&times=1", 1 << 20, 100000, LEAT_OK, 2, NULL},
+    {"/ok/19?size=3000001", 3000001, 3000001, LEAT_OK, 1, NULL},
+    {"/ok/20?frame=chunked&size=70001", 70001, 70001, LEAT_OK, 1, NULL},
     {"/ok/10", 99999, 0, LEAT_ELIMIT, 1, "has more than the 99999 bytes"},
     {"/ok/11?frame=chunked", 99999, 0, LEAT_ELIMIT, 1, "has more than the 99999 bytes"},
     {"/status/12?code=404&reason=Not%20Found", 1 << 20, 0, LEAT_ENOTFOUND, 1, "HTTP 404 Not Found"},
@@ -70,6 +73,7 @@ START_TEST(download_rows)
         ck_assert_msg(strstr(error.message, r->words) && !strncmp(error.message, "http://127.0.0.1:", 17), "%s", error.message);
     } else {
         ck_assert_ptr_nonnull(bytes);
+        ck_assert_uint_le(malloc_usable_size(bytes), size + 8192); /* what was reserved while it grew is given back */
         for (size_t i = 0; i < size; i++) ck_assert_uint_eq(bytes[i], http_pattern(i));
     }
     ck_assert_int_eq(asked("count", r->path), r->requests);

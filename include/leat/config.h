@@ -38,7 +38,8 @@ typedef struct leat_image {
     uint32_t height;         /* rows of the output, px; 0: 224 */
     uint32_t width;          /* columns of the output, px; 0: the height */
     leat_crop crop;          /* default LEAT_CROP_NONE */
-    uint32_t resize_shorter; /* LEAT_CROP_CENTER: length of the shorter side before the cut, px; 0: max(height, width) * 256 / 224 */
+    uint32_t resize_shorter; /* LEAT_CROP_CENTER: length of the shorter side before the cut, px; 0: max(height, width) * 256 /
+                                224 */
     float scale[2];          /* LEAT_CROP_RANDOM_RESIZED: share of the area, in (0, 1]; {0, 0}: {0.08, 1} */
     float ratio[2];          /* LEAT_CROP_RANDOM_RESIZED: width / height; {0, 0}: {3/4, 4/3} */
     bool flip;               /* mirror left to right with probability 1/2, drawn per sample and epoch */
@@ -82,11 +83,12 @@ typedef enum leat_on_error {
 
 /* What happens at the end of an epoch, where fewer samples are left than a whole global batch. */
 typedef enum leat_remainder {
-    LEAT_REMAINDER_SHORT = 0, /* the last batch is short: its rows are dealt to the ranks like all others, so that nothing is lost. Only
-                                 if fewer samples than ranks are left they are dropped: every rank has the same number of batches */
+    LEAT_REMAINDER_SHORT = 0, /* the last batch is short: its rows are dealt to the ranks like all others, so that nothing is lost.
+                                 Only if fewer samples than ranks are left they are dropped: every rank has the same number of
+                                 batches */
     LEAT_REMAINDER_DROP = 1,  /* left out: every batch is full. With epoch_samples or several sources they come in the next epoch */
-    LEAT_REMAINDER_PAD = 2,   /* filled up with the first samples of the epoch's order (with epoch_samples or several sources: with those that
-                                 come next): every batch is full, nothing is lost */
+    LEAT_REMAINDER_PAD = 2,   /* filled up with the first samples of the epoch's order (with epoch_samples or several sources: with
+                                 those that come next): every batch is full, nothing is lost */
 } leat_remainder;
 
 /* One of several sources that are mixed. At every prefix of the order of all ranks together, the samples of each source are within
@@ -96,11 +98,11 @@ typedef struct leat_source {
     double weight;            /* its share is weight over the sum of all; at most 6 decimals; 0: 1 */
     const char *name;         /* for the statistics; NULL: the source */
     const char *index;        /* as leat_config.index */
-    const leat_field *fields; /* NULL: as leat_config.fields; else the same tensors and kinds in the same order, with field names and
-                                 `optional` of its own */
+    const leat_field *fields; /* NULL: as leat_config.fields; else the same tensors and kinds in the same order, with field names
+                                 and `optional` of its own */
     size_t field_count;
-    const leat_image *image;  /* NULL: as leat_config.image; else of the same height, width, alpha, dtype and layout, with crop, flip, mean
-                                 ... of its own */
+    const leat_image *image;  /* NULL: as leat_config.image; else of the same height, width, alpha, dtype and layout, with crop,
+                                 flip, mean ... of its own */
 } leat_source;
 
 /* A row that is being made, as a custom stage sees it. Valid during the call only. */
@@ -122,10 +124,10 @@ typedef struct leat_config {
                                  "@list" (a path or URL a line; "@-" is stdin). Required, or `sources`. See docs/guide.md */
     const leat_source *sources; /* several that are mixed, in the place of `source`; NULL: none */
     size_t source_count;      /* at most LEAT_MAX_SOURCES */
-    const char *index;        /* counts and places of the samples of shards, by which they are read in any order, ranks share them and
-                                 a state is restored at once: a file of `leat index`, a WebDataset index (wids JSON), DALI's .idx file, or a folder
-                                 with any of them; "none"; NULL: leat.index beside the shards, if it is there (a server is asked for it only where
-                                 samples have to be counted, or with `resume`) */
+    const char *index;        /* counts and places of the samples of shards, by which they are read in any order, ranks share them
+                                 and a state is restored at once: a file of `leat index`, a WebDataset index (wids JSON), DALI's
+                                 .idx file, or a folder with any of them; "none"; NULL: leat.index beside the shards, if it is there
+                                 (a server is asked for it only where samples have to be counted, or with `resume`) */
     const char *ca_file;      /* PEM file with the certificate authorities to trust; NULL: the system's */
     const char *const *headers; /* extra request headers, "Name: value", sent to the source's own hosts only, never on to
                                  another after a redirect */
@@ -135,8 +137,8 @@ typedef struct leat_config {
     const leat_field *fields; /* what becomes which tensor; NULL: "image" (jpg;jpeg;png...) and an optional "label" (cls) */
     size_t field_count;
     leat_image image;
-    uint32_t batch_size;      /* rows of a global batch; 1..65536; 0: 256. Each of `world` ranks gets its share of them: batch_size /
-                                 world rows, the first batch_size % world ranks one more */
+    uint32_t batch_size;      /* rows of a global batch; 1..65536; 0: 256. Each of `world` ranks gets its share of them: batch_size
+                                 / world rows, the first batch_size % world ranks one more */
     leat_remainder remainder; /* of an epoch; default LEAT_REMAINDER_SHORT */
     leat_map_fn map;          /* custom stage; NULL: none */
     void *map_user;           /* borrows, until leat_close returns */
@@ -149,13 +151,13 @@ typedef struct leat_config {
     uint64_t epochs;          /* how many, from `epoch` on; 0: one after another without end. leat_next says LEAT_END after each */
     const char *resume;       /* a state of leat_save: goes on where that was, in the place of `epoch` and `step`; NULL: none */
     uint64_t limit;           /* samples an epoch, the first of its order; 0: all */
-    uint64_t epoch_samples;   /* length of an epoch of all ranks together, for endless or over-sampled data: the source is read pass after
-                                 pass, each in another order, and an epoch goes on where the one before ended; 0: the source once (mixed
-                                 sources: as many as they have together). Needs counts, as several ranks do */
-    uint32_t world;           /* ranks that share the data; 0: rank and world of the launcher (torchrun, Open MPI, PMI, Slurm; by their
-                                 environment variables), else 1. Over 1 the samples have to be counted: see `index` */
-    uint32_t rank;            /* of this process, 0..world - 1, if world is given; LEAT_RANK_OF_LAUNCHER: the launcher's (also of a Kubernetes
-                                 indexed job, which knows no world) */
+    uint64_t epoch_samples;   /* length of an epoch of all ranks together, for endless or over-sampled data: the source is read
+                                 pass after pass, each in another order, and an epoch goes on where the one before ended; 0: the
+                                 source once (mixed sources: as many as they have together). Needs counts, as several ranks do */
+    uint32_t world;           /* ranks that share the data; 0: rank and world of the launcher (torchrun, Open MPI, PMI, Slurm; by
+                                 their environment variables), else 1. Over 1 the samples have to be counted: see `index` */
+    uint32_t rank;            /* of this process, 0..world - 1, if world is given; LEAT_RANK_OF_LAUNCHER: the launcher's (also of a
+                                 Kubernetes indexed job, which knows no world) */
     uint32_t lanes;           /* shards read side by side; 1..256; 0: 16, at most the number of shards */
     uint32_t shuffle_window;  /* samples of a lane that are permuted together; 1: none; 0: 32.
                                  Without an index, a window that memory_limit cannot hold is cut (leat_statistics.windows_cut) */
@@ -173,7 +175,8 @@ typedef struct leat_config {
 
     /* ---- limits on what strangers' data may ask for ---- */
     uint64_t max_image_pixels;  /* width * height of a file; 0: 100,000,000 */
-    uint64_t max_sample_bytes;  /* what a sample may span in its shard, or a loose file; 0: what a lane's share of memory_limit can hold */
+    uint64_t max_sample_bytes;  /* what a sample may span in its shard, or a loose file; 0: what a lane's share of memory_limit can
+                                   hold */
     uint64_t max_object_bytes;  /* one shard or file as it is stored or sent; 0: 64 GiB */
     uint64_t max_unpacked_bytes;/* one shard after decompression; 0: 1 TiB. Also refused: more than 1000 times its packed size
                                    beyond the first 16 MiB */

@@ -19,8 +19,8 @@ typedef struct leat_index_progress {
 
 typedef struct leat_index_config {
     const char *source;       /* shards, as leat_config.source. Required */
-    const char *to;           /* folder that the index goes into: of exactly the source's shards; NULL: beside the shards, which must be
-                                 local, one file a folder, which keeps what it has of the folder's other shards */
+    const char *to;           /* folder that the index goes into: of exactly the source's shards; NULL: beside the shards, which
+                                 must be local, one file a folder, which keeps what it has of the folder's other shards */
     uint32_t threads;         /* shards read side by side; 0: one for each CPU */
     const char *ca_file;      /* as leat_config */
     const char *const *headers;
@@ -38,10 +38,10 @@ typedef struct leat_index_result {
 } leat_index_result;
 
 /* Reads every shard once and writes leat.index (docs/formats.md): for each shard its name, sizes and count, and the place of each
- * sample. An index that is there is replaced when the new one is whole; without `to`, rows that it has of other shards of the folder
- * stay if those are still there, of the same size and beginning. A shard that cannot be read to its end fails the call: an index
- * with holes would be believed. result: of the shards read; filled as far as it came, also on failure. Thread: any. Blocks: till
- * done. */
+ * sample. An index that is there is replaced when the new one is whole; without `to`, rows that it has of other shards of the
+ * folder stay if those are still there, of the same size and beginning. A shard that cannot be read to its end fails the call: an
+ * index with holes would be believed. result: of the shards read; filled as far as it came, also on failure. Thread: any. Blocks:
+ * till done. */
 LEAT_API leat_code leat_index(const leat_index_config *config, leat_index_result *result, leat_error *error);
 
 #ifdef __cplusplus

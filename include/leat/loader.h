@@ -13,8 +13,9 @@
  *     leat_close(loader);
  *
  * A loader has threads of its own and no global state: any number of them live side by side. It never prints, exits,
- * or installs signal handlers; of the environment it reads the launcher's rank and world, and only if the config leaves them open. In a forked child every call says LEAT_EFORKED (leat_fd: -1, leat_errors: 0);
- * leat_close does nothing there, and a batch of the parent's is not to be released there. */
+ * or installs signal handlers; of the environment it reads the launcher's rank and world, and only if the config leaves them
+ * open. In a forked child every call says LEAT_EFORKED (leat_fd: -1, leat_errors: 0); leat_close does nothing there, and a batch
+ * of the parent's is not to be released there. */
 #ifndef LEAT_LOADER_H
 #define LEAT_LOADER_H
 
@@ -32,7 +33,8 @@ typedef struct leat_loader leat_loader;
 /* Opens a loader and starts to fill it. config: borrows, until the call returns (map_user: until leat_close returns).
  * *loader: gives, to be ended by leat_close; NULL on failure. error: filled on failure; may be NULL.
  * Returns LEAT_OK; LEAT_EINVAL (a setting is impossible: the message names it, its value and what would be right; or
- * `resume` is of other data or settings); LEAT_ECHANGED (the index does not match its shards), LEAT_ECORRUPT (it is damaged); LEAT_ENOTFOUND, LEAT_EACCESS (the source lists nothing); LEAT_ENOMEM; LEAT_ESYSTEM (no thread or descriptor).
+ * `resume` is of other data or settings); LEAT_ECHANGED (the index does not match its shards), LEAT_ECORRUPT (it is damaged);
+ * LEAT_ENOTFOUND, LEAT_EACCESS (the source lists nothing); LEAT_ENOMEM; LEAT_ESYSTEM (no thread or descriptor).
  * A shard or file that is missing is found later, when it is read. Thread: any. Blocks: while listing a local source, and
  * while an index is fetched from a server. */
 LEAT_API leat_code leat_open(const leat_config *config, leat_loader **loader, leat_error *error);
@@ -50,11 +52,12 @@ LEAT_API leat_code leat_next_timeout(leat_loader *loader, uint32_t timeout_ms, l
 /* leat_next_timeout with 0. Thread: any. Blocks: no. */
 LEAT_API leat_code leat_try_next(leat_loader *loader, leat_batch **batch, leat_error *error);
 
-/* Writes the loader's position to state[capacity] (LEAT_STATE_BYTES are always enough) as one line of JSON: behind the last batch that
- * leat_next has given out; batches that are ready but were not taken come again after a resume. A loader opened with it as
- * leat_config.resume goes on with exactly the batch that would have come next; with another `world`, at the next global batch, if every
- * rank saved at the same one. It is refused (LEAT_EINVAL, with the difference) for other data or other settings than those it depends on:
- * threads, connections, prefetch, epochs and on_error may differ, and with an index (or loose files) memory_limit. With LEAT_OK; LEAT_EINVAL if capacity is too small; LEAT_EFORKED.
+/* Writes the loader's position to state[capacity] (LEAT_STATE_BYTES are always enough) as one line of JSON: behind the last batch
+ * that leat_next has given out; batches that are ready but were not taken come again after a resume. A loader opened with it as
+ * leat_config.resume goes on with exactly the batch that would have come next; with another `world`, at the next global batch, if
+ * every rank saved at the same one. It is refused (LEAT_EINVAL, with the difference) for other data or other settings than those
+ * it depends on: threads, connections, prefetch, epochs and on_error may differ, and with an index (or loose files) memory_limit.
+ * With LEAT_OK; LEAT_EINVAL if capacity is too small; LEAT_EFORKED.
  * Thread: any, also beside leat_next. Blocks: no; takes microseconds. */
 LEAT_API leat_code leat_save(leat_loader *loader, char *state, size_t capacity, leat_error *error);
 #define LEAT_STATE_BYTES 1024

@@ -30,8 +30,8 @@ LEAT_API leat_code leat_reader_next_timeout(leat_reader *reader, uint32_t timeou
 /* Failures so far, as leat_errors. Thread: any. Blocks: no. */
 LEAT_API uint64_t leat_reader_errors(leat_reader *reader, leat_error *errors, size_t capacity);
 
-/* Number of classes of a source of class folders, of the first one of several (0 if it has none), and the name of class i, which lives as long as the
- * reader (borrows; NULL past the last). Thread: any. Blocks: no. */
+/* Number of classes of a source of class folders, of the first one of several (0 if it has none), and the name of class i, which
+ * lives as long as the reader (borrows; NULL past the last). Thread: any. Blocks: no. */
 LEAT_API size_t leat_reader_classes(const leat_reader *reader);
 LEAT_API const char *leat_reader_class(const leat_reader *reader, size_t i);
 

@@ -45,7 +45,8 @@ typedef struct leat_statistics {
     uint64_t retries;          /* transfers begun again after a transient failure */
     uint64_t windows_cut;      /* shuffle windows made smaller because memory_limit could not hold them */
     uint32_t rank, world;      /* as they are used */
-    char launcher[24];         /* where they come from: "config", "torchrun", "openmpi", "pmi", "slurm", "kubernetes", or "" (alone) */
+    char launcher[24];         /* where they come from: "config", "torchrun", "openmpi", "pmi", "slurm", "kubernetes", or ""
+                                  (alone) */
     bool indexed;              /* the samples are counted: by an index, or as loose files */
     uint64_t steps;            /* global batches of an epoch; 0: not known, as the samples are not counted */
     uint64_t dropped;          /* samples of an epoch that no rank gets (leat_config.remainder) */
