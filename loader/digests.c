@@ -40,14 +40,6 @@ static uint64_t add_float(uint64_t digest, float value)
 
 /* ---- data ---- */
 
-/* The size of a local shard; looked at for so many of them, as of an index (stages/index.c). */
-static uint64_t add_size(uint64_t digest, const leat__object *object)
-{
-    struct stat status;
-    if (object->is_url || !object->is_shard || stat(object->name, &status)) return digest;
-    return add_number(digest, (uint64_t)status.st_size);
-}
-
 static uint64_t add_name(uint64_t digest, const leat__object *object)
 {
     if (object->key) return add_text(digest, object->key);
@@ -62,12 +54,21 @@ uint64_t leat__digest_names(const leat__origins *origins)
     uint64_t digest = start;
     for (size_t i = 0; i < origins->count; i++) {
         const leat__listing *listing = origins->all[i].listing;
-        bool sizes = listing->count <= MOST_STATS;
-        for (size_t k = 0; k < listing->count; k++) {
-            digest = add_name(digest, &listing->objects[k]);
-            if (sizes) digest = add_size(digest, &listing->objects[k]);
-        }
+        for (size_t k = 0; k < listing->count; k++) digest = add_name(digest, &listing->objects[k]);
         digest = add_number(digest, listing->count);
+    }
+    return digest;
+}
+
+uint64_t leat__digest_sizes(const leat__origins *origins)
+{
+    uint64_t digest = start;
+    const leat__listing *listing = origins->all[0].listing;
+    if (origins->counted || listing->count > MOST_STATS) return 0;
+    for (size_t k = 0; k < listing->count; k++) {
+        struct stat status;
+        if (listing->objects[k].is_url || stat(listing->objects[k].name, &status)) return 0;
+        digest = add_number(digest, (uint64_t)status.st_size);
     }
     return digest;
 }

@@ -4,9 +4,11 @@
 
 #include "loader/origins.h"
 
-/* Of the names of shards and files, in their order, and of the sizes of local shards (of up to 20,000). Without folders, so that a data
- * set that was moved is the same. Blocks: looks at the shards. */
+/* Of the names of shards and files, in their order. Without folders, so that a data set that was moved is the same. */
 uint64_t leat__digest_names(const leat__origins *origins);
+
+/* Of the sizes of local shards whose samples are not counted; 0: they are, or are remote, or over 20,000, or one is not there. Blocks. */
+uint64_t leat__digest_sizes(const leat__origins *origins);
 
 /* Of counts and sizes; 0 if the samples are not counted. Loose files: of their number. */
 uint64_t leat__digest_counts(const leat__origins *origins);

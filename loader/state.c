@@ -47,7 +47,8 @@ static const member members[] = {
     {"world", AT(world), false, false, NULL},
     {"windows_cut", AT(windows_cut), false, false, NULL},
     {"objects", SETTING(objects), false, true, "the number of shards or files"},
-    {"names", SETTING(names), true, true, "the names of the shards or files, or their sizes,"},
+    {"names", SETTING(names), true, true, "the names of the shards or files"},
+    {"sizes", SETTING(sizes), true, false, NULL},
     {"seed", SETTING(seed), false, true, "seed"},
     {"batch_size", SETTING(batch_size), false, true, "batch_size (of all ranks together)"},
     {"lanes", SETTING(lanes), false, true, "lanes"},
@@ -78,6 +79,7 @@ void leat__state_describe(leat__state_settings *settings, const leat_config *con
         .lanes = leat__origins_have_shards(origins) && config->order == LEAT_ORDER_SHUFFLED ? config->lanes : 0,
         .shuffle_window = config->shuffle_window, .order = config->order, .remainder = config->remainder,
         .objects = leat__origins_objects(origins), .names = leat__digest_names(origins),
+        .sizes = leat__digest_sizes(origins),
         .index = leat__digest_counts(origins), .fields = leat__digest_fields(config->fields, config->field_count),
         .image = leat__digest_image(&config->image), .mix = leat__digest_mix(config),
         .window_bytes = origins->counted ? 0 : window_bytes,
@@ -201,6 +203,8 @@ static leat_code differs(const member *m, uint64_t saved, uint64_t here, leat_er
 static leat_code compare_counts(const state *saved, const leat__state_settings *here, leat_error *error)
 {
     const leat__state_settings *there = &saved->settings;
+    if (there->sizes && here->sizes && there->sizes != here->sizes)
+        return leat__fail(error, LEAT_EINVAL, 0, "resume: the shards have other sizes than when the state was saved");
     if (there->index && !here->index)
         return leat__fail(error, LEAT_EINVAL, 0, "resume: the state was saved with an index of the shards, here there is none: run "
                           "leat index, or give it");

@@ -12,6 +12,7 @@ typedef struct leat__state_settings {
     leat_remainder remainder;
     uint64_t objects;       /* shards or files, of all sources */
     uint64_t names;         /* digest of their names */
+    uint64_t sizes;         /* and of their sizes where nothing else is known of them; 0: not known, and not compared */
     uint64_t index;         /* digest of counts and sizes; 0: not counted */
     uint64_t fields, image, mix; /* digests of settings */
     uint64_t window_bytes;  /* where windows are cut; 0 with an index: they are not */

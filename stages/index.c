@@ -230,7 +230,6 @@ static uint64_t digest_of(const leat__index *index, const leat__listing *listing
         hash = hash_number(hash_bytes(hash, "", 1), row.samples);
         hash = hash_number(hash, row.bytes);
         hash = hash_number(hash, row.has_head_crc ? row.head_crc : UINT64_MAX);
-        hash = hash_bytes(hash, row.etag, strlen(row.etag) + 1);
     }
     return hash;
 }
