@@ -551,6 +551,7 @@ static void add_tests(TCase *tcase)
     tcase_add_test(tcase, too_little_room_is_said);
     tcase_add_loop_test(tcase, each_setting_that_differs_is_named, 0, COUNT(differences));
     tcase_add_test(tcase, another_order_or_remainder_is_named);
+    tcase_add_test(tcase, sizes_that_are_not_known_are_not_compared);
     tcase_add_loop_test(tcase, an_index_may_come_but_not_go, 0, COUNT(counts));
     tcase_add_test(tcase, each_byte_counts);
     tcase_add_test(tcase, each_byte_is_needed);
