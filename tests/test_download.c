@@ -9,17 +9,6 @@
 #include "loader/download.h"
 #include "loader/plan.h"
 
-#if defined __SANITIZE_THREAD__
-const char *__tsan_default_suppressions(void);
-
-/* libuv closes its descriptors by syscall(2), which TSan does not see: it takes the next one of the same number, on another loop's
- * thread, for the old one. */
-const char *__tsan_default_suppressions(void)
-{
-    return "race:epoll_create1\nrace:eventfd\nrace:pipe2\n";
-}
-#endif
-
 static leat_config chosen_config(void)
 {
     leat_config config = {.source = "unused", .ca_file = servers.ca, .stall_timeout_ms = 400, .connect_timeout_ms = 2000}, chosen;
