@@ -19,6 +19,12 @@ static bool random_set(data_set *set, dice *d)
     return true;
 }
 
+/* One rank forgets the counts of shards that are read whole, rather than fail, where their windows will not fit (loader/plan.c). */
+static bool may_forget(const data_set *set)
+{
+    return set->kind == SET_ZST || set->kind == SET_GZ || set->kind == SET_MIXED;
+}
+
 static void new_folder(void)
 {
     scratch_end();
@@ -51,7 +57,7 @@ START_TEST(nothing_matters_but_data_and_settings)
         leat_config config = random_config(&set, counted, &d);
         trail_run(&expected, &config, NULL);
         ck_assert_msg(expected.code == LEAT_END, "case %u: %s", n, expected.error.message);
-        ck_assert_int_eq(expected.stats.indexed, counted);
+        if (!counted || !may_forget(&set)) ck_assert_int_eq(expected.stats.indexed, counted);
         if (!config.epoch_samples && config.remainder != LEAT_REMAINDER_PAD) check_each_once(&expected, &set);
         if (config.remainder == LEAT_REMAINDER_SHORT && !config.limit && !config.epoch_samples)
             ck_assert_uint_eq(expected.seen.count, set.samples * config.epochs);
@@ -61,8 +67,8 @@ START_TEST(nothing_matters_but_data_and_settings)
             random_world(&world, expected.seen.count, &d);
             random_resources(&config, counted, &d);
             trail_run(&t, &config, k % 2 ? &world.env : NULL);
-            bool packed = set.kind == SET_ZST || set.kind == SET_GZ || set.kind == SET_MIXED;
-            if (!(counted && packed && trail_lacked_memory(&t))) assert_goes_on(&expected, 0, &t);
+            bool packed = counted && may_forget(&set);
+            if (!(packed && (trail_lacked_memory(&t) || expected.stats.windows_cut))) assert_goes_on(&expected, 0, &t);
             trail_free(&t);
         }
         trail_free(&expected);
@@ -92,7 +98,7 @@ START_TEST(index_and_compression_do_not_matter)
             random_resources(&config, false, &d);
             config.index = k == 1 ? "none" : NULL;
             trail_run(&t, &config, NULL);
-            ck_assert_int_eq(t.stats.indexed, k == 0 || k == 3);
+            if (k != 3 || !may_forget(&set)) ck_assert_int_eq(t.stats.indexed, k == 0 || k == 3);
             assert_goes_on(&expected, 0, &t);
             trail_free(&t);
         }
