@@ -41,7 +41,6 @@ void leat__origins_forget_counts(leat__origins *origins)
     leat__index_free(origins->all[0].index);
     origins->all[0].index = NULL;
     origins->counted = false;
-    origins->forgotten = true;
 }
 
 /* Puts which of several sources it was in front of an error. */

@@ -21,7 +21,6 @@ typedef struct leat__origins {
     size_t count;
     uint32_t lanes;             /* of all */
     bool counted;               /* the number of samples of each is known */
-    bool forgotten;             /* it was, and is not used: windows of compressed shards did not fit (plan.c) */
     leat__course course;        /* if counted, after leat__origins_order */
 } leat__origins;
 

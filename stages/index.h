@@ -52,7 +52,7 @@ typedef struct leat__index_facts {
     const char *etag;   /* of the server, as it was sent, with its quotes; "": none. Borrows, until leat__index_free */
 } leat__index_facts;
 
-enum { LEAT__INDEX_HEAD = 4096 };
+enum { LEAT__INDEX_HEAD = LEAT__HEAD_BYTES };
 
 void leat__index_get_facts(const leat__index *index, uint64_t object, leat__index_facts *facts);
 
