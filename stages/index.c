@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "pipeline/failure.h"
+#include "pipeline/fnv.h"
 #include "stages/filename.h"
 #include "stages/indexpart.h"
 
@@ -205,31 +206,18 @@ static leat_code check_sizes(const leat__index *index, const leat__listing *list
     return code;
 }
 
-/* FNV-1a (Fowler, Noll, Vo; 64 bits). */
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
-{
-    for (const uint8_t *p = data; size > 0; size--) hash = (hash ^ *p++) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
-static uint64_t hash_number(uint64_t hash, uint64_t number)
-{
-    for (int i = 0; i < 8; i++, number >>= 8) hash = (hash ^ (number & 255)) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 static uint64_t digest_of(const leat__index *index, const leat__listing *listing)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = LEAT__FNV_START;
     for (size_t i = 0; i < index->count; i++) {
         leat__index_row row;
         row_of(index, i, &row);
         leat__filename filename = leat__filename_parse(listing->objects[i].name);
-        if (index->part_of[i] != NO_PART) hash = hash_bytes(hash, row.name, strlen(row.name));
-        else hash = hash_bytes(hash, filename.base, (size_t)(filename.end - filename.base));
-        hash = hash_number(hash_bytes(hash, "", 1), row.samples);
-        hash = hash_number(hash, row.bytes);
-        hash = hash_number(hash, row.has_head_crc ? row.head_crc : UINT64_MAX);
+        if (index->part_of[i] != NO_PART) hash = leat__fnv_add(hash, row.name, strlen(row.name));
+        else hash = leat__fnv_add(hash, filename.base, (size_t)(filename.end - filename.base));
+        hash = leat__fnv_number(leat__fnv_add(hash, "", 1), row.samples);
+        hash = leat__fnv_number(hash, row.bytes);
+        hash = leat__fnv_number(hash, row.has_head_crc ? row.head_crc : UINT64_MAX);
     }
     return hash;
 }
