@@ -47,7 +47,9 @@ void cli_print_help(const cli_command *command)
     }
     printf("\nExit codes: 0 all done (or skipped as told) · 1 ended by an error · 2 wrong usage · 3 impossible "
            "settings ·\n"
-           "4 source not found or forbidden · 7 writing failed · 130, 143 stopped by a signal\n");
+           "4 source not found or forbidden · 5 nothing could be reached · 6 data is not what it should be · "
+           "7 writing failed ·\n"
+           "130, 143 stopped by a signal\n");
     printf("\nexample: %s\n", command->example);
 }
 

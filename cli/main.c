@@ -15,7 +15,8 @@
 #include "cli/run.h"
 #include "cli/text.h"
 
-static const cli_command *const commands[] = {&cli_bench, &cli_ls, &cli_show, &cli_order, &cli_index, &cli_pack};
+static const cli_command *const commands[] = {&cli_bench, &cli_ls, &cli_show, &cli_order, &cli_index, &cli_pack,
+                                             &cli_fetch, &cli_verify, &cli_cache};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static const cli_command *find(const char *name)

@@ -86,8 +86,8 @@ static const cli_option source_options[] = {
     {.name = "index", .value = "PATH", .kind = CLI_TEXTS, .offset = CLI_AT(mixing.indexes),
      .what = "an index of the shards, the folder that it is in, or none",
      .help = "counts and places of the samples in the shards: leat.index, a WebDataset index (wids JSON), DALI's .idx, or a folder "
-             "with any of them; none: read without; with --mix one for each source, in their order (default: leat.index beside the shards, if "
-             "it is there)"},
+             "with any of them; none: read without; with --mix one for each source, in their order (default: leat.index beside "
+             "the shards, if it is there)"},
     {.name = "mix", .value = "SOURCE=WEIGHT", .kind = CLI_CUSTOM, .offset = CLI_AT(mixing), .parse = parse_mix,
      .what = "SOURCE=WEIGHT, such as more.tar=0.3 (a weight over 0 with at most 6 decimals), at most 32 times",
      .help = "mix in another source; its share is its weight over the sum of all. May be repeated; all of them need counts"},

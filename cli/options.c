@@ -1,10 +1,11 @@
 /* options.c - a command's options as tables: parsed and checked.
  *
- * What:    --name value, --name=value, -n value, flags, and one positional argument; "--" ends the options.
+ * What:    --name value, --name=value, -n value, flags, and positional arguments; "--" ends the options.
  * Why so:  getopt_long knows no ranges, no units and no near misses. A refusal says what would be right, so each row of
  *          the table carries its range and the words for it, and --help (help.c) prints the same rows.
  * Threads: the main thread.
- * Invariants: after CLI_GO_ON each value in *settings is in its range, and *argument is set.
+ * Invariants: after CLI_GO_ON each value in *settings is in its range, and there is a positional argument. count < next, so that
+ *          positional arguments can be gathered at the beginning of argv, however many a shell has made of a pattern.
  * Not here: what options mean to each other: that is the command's own. */
 #include "cli/options.h"
 
@@ -25,7 +26,7 @@ typedef struct command_line {
     char **argv;
     int argc, next; /* argv[next] is read next */
     void *settings;
-    const char *argument;
+    size_t most, count; /* positional arguments; those found are argv[0..count) */
     bool help;
 } command_line;
 
@@ -259,24 +260,27 @@ static int take_short(command_line *line, const char *word)
     return take_option(line, option, word[2] ? word + 2 : NULL);
 }
 
-static int take_argument(command_line *line, const char *word)
+static int take_argument(command_line *line, char *word)
 {
     const cli_command *command = line->command;
-    if (line->argument)
+    if (line->count == line->most && line->most > 1)
+        return cli_refuse(command, "%s: %s, and no more", word, command->argument);
+    if (line->count == line->most)
         return cli_refuse(command, "%s: one %s is enough; put a pattern in quotes, or the shell spreads it out", word,
                           command->argument);
     if (!*word) return cli_refuse(command, "an empty %s: give %s", command->argument, command->argument_what);
-    line->argument = word;
+    assert(line->count < (size_t)line->next);
+    line->argv[line->count++] = word;
     return CLI_GO_ON;
 }
 
-int cli_parse(const cli_command *command, int argc, char **argv, void *settings, const char **argument)
+int cli_parse_many(const cli_command *command, int argc, char **argv, void *settings, size_t most, size_t *count)
 {
-    assert(argc >= 1 && command->argument && command->argument_what);
-    command_line line = {.command = command, .argv = argv, .argc = argc, .next = 1, .settings = settings};
+    assert(argc >= 1 && command->argument && command->argument_what && most > 0);
+    command_line line = {.command = command, .argv = argv, .argc = argc, .next = 1, .settings = settings, .most = most};
     bool ended = false;
     while (line.next < argc) {
-        const char *word = argv[line.next++];
+        char *word = argv[line.next++];
         int code = CLI_GO_ON;
         if (!ended && strcmp(word, "--") == 0) ended = true;
         else if (!ended && strncmp(word, "--", 2) == 0) code = take_long(&line, word);
@@ -288,10 +292,17 @@ int cli_parse(const cli_command *command, int argc, char **argv, void *settings,
             return CLI_OK;
         }
     }
-    if (!line.argument)
-        return cli_refuse(command, "no %s: give %s; leat %s --help says more", command->argument,
-                          command->argument_what,
+    if (line.count == 0)
+        return cli_refuse(command, "no %s: give %s; leat %s --help says more", command->argument, command->argument_what,
                           command->name);
-    *argument = line.argument;
+    *count = line.count;
     return CLI_GO_ON;
+}
+
+int cli_parse(const cli_command *command, int argc, char **argv, void *settings, const char **argument)
+{
+    size_t count;
+    int code = cli_parse_many(command, argc, argv, settings, 1, &count);
+    if (code == CLI_GO_ON) *argument = argv[0];
+    return code;
 }

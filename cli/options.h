@@ -13,6 +13,8 @@ enum {
     CLI_USAGE = 2,     /* the command line makes no sense */
     CLI_CONFIG = 3,    /* the settings cannot be had together, or not on this machine */
     CLI_NO_SOURCE = 4, /* the source does not exist or may not be read */
+    CLI_NETWORK = 5,   /* nothing could be fetched at all */
+    CLI_INTEGRITY = 6, /* a size, a checksum or contents are not what they should be */
     CLI_DISK = 7,      /* writing failed */
     CLI_SIGNAL = 128,  /* plus the signal's number */
     CLI_GO_ON = -1,    /* of cli_parse: no exit yet */
@@ -64,7 +66,7 @@ typedef struct cli_group {
 typedef struct cli_command {
     const char *name;       /* "bench" */
     const char *summary;    /* for leat --help: a line */
-    const char *argument;   /* the one positional argument: "SOURCE" */
+    const char *argument;   /* what is positional: "SOURCE" */
     const char *argument_what; /* "a folder, a shard ...": for refusals */
     const char *about;      /* for leat NAME --help: paragraphs */
     const char *example;    /* a command line that can be run */
@@ -76,6 +78,10 @@ typedef struct cli_command {
 /* Parses argv[1..] into *settings and *argument (both point into argv). Returns CLI_GO_ON; CLI_OK after --help was
  * printed on stdout; CLI_USAGE after a sentence on stderr has said what would be right. */
 int cli_parse(const cli_command *command, int argc, char **argv, void *settings, const char **argument);
+
+/* The same for commands that take 1..most positional arguments: they are put at the beginning of argv, in their order;
+ * *count: how many. */
+int cli_parse_many(const cli_command *command, int argc, char **argv, void *settings, size_t most, size_t *count);
 
 /* Prints "leat NAME: ..." on stderr; returns CLI_USAGE. */
 int cli_refuse(const cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

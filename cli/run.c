@@ -1,7 +1,7 @@
 /* run.c - what every command's run has in common: signals, broken pipes, exit codes, and failures in print.
  *
- * What:    one flag set by SIGINT and SIGTERM that loops look at, and the last word on the exit code.
- * Why so:  a stopped run still prints what it has. The handler resets itself, so that a second Ctrl-C ends a process
+ * What:    one flag set by SIGINT, SIGTERM and SIGHUP that loops look at, and the last word on the exit code.
+ * Why so:  a stopped run still prints what it has. The handler takes itself away, so that a second Ctrl-C ends a process
  *          that is stuck. SIGPIPE is ignored because libraries write to sockets; a stdout that has gone shows as EPIPE
  *          instead.
  * Threads: the main thread; the handler only stores.
@@ -19,12 +19,19 @@
 #include "cli/options.h"
 #include "cli/text.h"
 
-static volatile int stop_signal; /* int, as leat_pack_config.stop wants it; sig_atomic_t is int on every Linux */
-static int output_errno;         /* of the first write to stdout that failed */
+static volatile int stop_signal, stop; /* int, as leat_pack_config.stop wants it; sig_atomic_t is int on every Linux */
+static int output_errno;               /* of the first write to stdout that failed */
+static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP};
+enum { STOP_SIGNALS = sizeof stop_signals / sizeof stop_signals[0] };
 
+/* The next one, whichever, ends the process. sigaction may be called in a handler (signal-safety(7)). */
 static void on_signal(int number)
 {
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < STOP_SIGNALS; i++) sigaction(stop_signals[i], &action, NULL);
     stop_signal = number;
+    stop = 1;
 }
 
 void cli_fill_streams(void)
@@ -37,10 +44,12 @@ void cli_fill_streams(void)
 
 void cli_catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = on_signal}, before;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    for (size_t i = 0; i < STOP_SIGNALS; i++) {
+        bool ignored = stop_signals[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler == SIG_IGN;
+        if (!ignored) sigaction(stop_signals[i], &action, NULL); /* nohup(1) has SIGHUP ignored */
+    }
     action = (struct sigaction){.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &action, NULL);
 }
@@ -52,7 +61,7 @@ int cli_signal(void)
 
 const volatile int *cli_signal_flag(void)
 {
-    return &stop_signal;
+    return &stop;
 }
 
 int cli_code_of(const leat_error *error, bool opening)
@@ -63,6 +72,9 @@ int cli_code_of(const leat_error *error, bool opening)
     case LEAT_ENOMEM: return opening ? CLI_CONFIG : CLI_FAILED; /* memory_limit leaves too little */
     case LEAT_ENOTFOUND:
     case LEAT_EACCESS: return opening ? CLI_NO_SOURCE : CLI_FAILED;
+    case LEAT_ERETRIES: return opening ? CLI_NETWORK : CLI_FAILED;
+    case LEAT_ECHECKSUM: return CLI_INTEGRITY;
+    case LEAT_EDISK: return CLI_DISK;
     default: return CLI_FAILED;
     }
 }
@@ -114,13 +126,24 @@ void cli_flush_output(void)
     if (!cli_output_broken() && fflush(stdout) != 0) output_errno = errno;
 }
 
-int cli_finish(int code)
+void cli_stop_if_output_broken(void)
+{
+    if (cli_output_broken()) stop = 1;
+}
+
+int cli_exit_code(int code)
 {
     assert(code >= 0);
-    cli_flush_output();
     if (stop_signal) return CLI_SIGNAL + stop_signal;
     if (output_errno == 0) return code;
-    if (output_errno == EPIPE) return CLI_SIGNAL + SIGPIPE; /* as a process that SIGPIPE had ended */
-    fprintf(stderr, "leat: writing to stdout: %s\n", strerror(output_errno));
-    return CLI_DISK;
+    return output_errno == EPIPE ? CLI_SIGNAL + SIGPIPE : CLI_DISK; /* as a process that SIGPIPE had ended */
+}
+
+int cli_finish(int code)
+{
+    cli_flush_output();
+    code = cli_exit_code(code);
+    if (!stop_signal && output_errno != 0 && output_errno != EPIPE)
+        fprintf(stderr, "leat: writing to stdout: %s\n", strerror(output_errno));
+    return code;
 }

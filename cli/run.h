@@ -13,11 +13,13 @@
  * aborts a process in which one of its own has. Reading or writing them still fails. */
 void cli_fill_streams(void);
 
-/* Installs the handlers: SIGINT and SIGTERM ask for a stop once (a second one ends the process); SIGPIPE is ignored. */
+/* Installs the handlers: SIGINT, SIGTERM and SIGHUP ask for a stop once (a second one ends the process); SIGPIPE is ignored. */
 void cli_catch_signals(void);
 
 /* The number of the signal that asked for a stop, 0 while none has. */
 int cli_signal(void);
+
+/* Non-zero once a signal, or cli_stop_if_output_broken, has asked for a stop. */
 const volatile int *cli_signal_flag(void);
 
 /* The exit code that a failed open or run ends in. opening: the failure is leat_open's or leat_reader_open's. */
@@ -35,8 +37,14 @@ void cli_json_failures(cli_json *json, const char *key, const leat_error *errors
 /* True once stdout takes no more (the reader of a pipe has gone, the disk is full): a long listing then stops. */
 bool cli_output_broken(void);
 
+/* Asks for a stop, as a signal would, if nobody can see the results any more. */
+void cli_stop_if_output_broken(void);
+
 /* Flushes stdout, so that results stand before what follows on stderr. */
 void cli_flush_output(void);
+
+/* What cli_finish will make of `code`, as far as is known now. */
+int cli_exit_code(int code);
 
 /* Flushes stdout and turns `code` into what the process exits with: a signal that stopped the run, else a broken
  * stdout, say so. */

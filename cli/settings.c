@@ -175,6 +175,12 @@ static const cli_option network_options[] = {
      .help = "request header for the source's own hosts; may be repeated"},
     {.name = "timeout", .value = "S", .kind = CLI_U32, .offset = CLI_AT(timeout_s), .low = 1, .high = 86400,
      .what = "a number of seconds", .help = "a transfer that stalls for so long is cut and tried again (default 30)"},
+    {.name = "cache", .value = "DIR", .kind = CLI_TEXT, .offset = CLI_AT(config.cache), .what = "a directory",
+     .help = "keep shards in it while they stream, and read them from there the next time; leat cache looks after it (default: "
+             "none)"},
+    {.name = "cache-limit", .value = "BYTES", .kind = CLI_SIZE, .offset = CLI_AT(config.cache_limit), .low = 1,
+     .high = (uint64_t)1 << 50, .what = "a size such as 500G",
+     .help = "of all in it: the least recently used go first; K, M, G (default: 90% of what the disk has free for it)"},
 };
 const cli_group cli_network_group = CLI_GROUP("Network", network_options);
 
@@ -189,10 +195,10 @@ static bool is_header(const char *text)
     return true;
 }
 
-static int check_headers(const cli_command *command, const cli_settings *settings)
+int cli_check_headers(const cli_command *command, const cli_texts *headers)
 {
-    for (size_t i = 0; i < settings->headers.count; i++) { /* the value may be a secret: not repeated */
-        if (!is_header(settings->headers.items[i]))
+    for (size_t i = 0; i < headers->count; i++) { /* the value may be a secret: not repeated */
+        if (!is_header(headers->items[i]))
             return cli_refuse(command, "--header number %zu: give \"Name: value\" in one line", i + 1);
     }
     return CLI_GO_ON;
@@ -209,10 +215,11 @@ int cli_settings_finish(const cli_command *command, cli_settings *settings, cons
                           settings->mean_given ? "mean" : "std");
     if (config->image.resize_shorter > 0 && config->image.crop != LEAT_CROP_CENTER)
         return cli_refuse(command, "--resize-shorter: goes with --crop center only");
+    if (config->cache_limit > 0 && !config->cache) return cli_refuse(command, "--cache-limit: goes with --cache");
     config->headers = settings->headers.items;
     config->header_count = settings->headers.count;
     config->stall_timeout_ms = settings->timeout_s * 1000;
     if (settings->timeout_s < DEFAULT_CONNECT_S) config->connect_timeout_ms = settings->timeout_s * 1000;
     int code = cli_mixing_finish(command, &settings->mixing, config, source);
-    return code == CLI_GO_ON ? check_headers(command, settings) : code;
+    return code == CLI_GO_ON ? cli_check_headers(command, &settings->headers) : code;
 }

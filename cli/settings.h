@@ -36,6 +36,9 @@ extern const cli_group cli_image_group, cli_order_group, cli_failure_group, cli_
 /* Looks at what options mean together, and completes settings->config. Returns CLI_GO_ON or CLI_USAGE. */
 int cli_settings_finish(const cli_command *command, cli_settings *settings, const char *source);
 
+/* Looks whether each is a header field in one line. Returns CLI_GO_ON or CLI_USAGE. */
+int cli_check_headers(const cli_command *command, const cli_texts *headers);
+
 /* For a command's own rows. */
 #define CLI_AT(member) offsetof(cli_settings, member)
 #define CLI_GROUP(title, rows) {title, rows, sizeof rows / sizeof rows[0]}

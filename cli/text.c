@@ -8,6 +8,7 @@
 #include "cli/text.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <string.h>
 
 size_t cli_utf8_decode(const char *text, uint32_t *code)
@@ -52,6 +53,14 @@ void cli_print_escaped(FILE *out, const char *text)
     }
 }
 
+char *cli_name_message(char *out, size_t capacity, const char *name, const char *message)
+{
+    size_t length = strlen(name);
+    bool named = length == 0 || (strncmp(message, name, length) == 0 && message[length] == ':');
+    snprintf(out, capacity, "%s%s%s", named ? "" : name, named ? "" : ": ", message);
+    return out;
+}
+
 char *cli_format_size(char out[16], uint64_t bytes)
 {
     static const char units[] = "KMGTPE";
@@ -66,6 +75,19 @@ char *cli_format_size(char out[16], uint64_t bytes)
         unit++;
     }
     snprintf(out, 16, "%.1f%c", value, units[unit]);
+    return out;
+}
+
+char *cli_format_count(char out[32], uint64_t count)
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%" PRIu64, count);
+    char *to = out;
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0) *to++ = ',';
+        *to++ = digits[i];
+    }
+    *to = '\0';
     return out;
 }
 

@@ -70,7 +70,7 @@ static bool on_data(void *user, leat__buffer *buffer, size_t size)
 {
     struct leat__index_web *web = user;
     leat__bytes bytes = {.buffer = buffer, .data = buffer->data, .size = size};
-    if (web->counter->bytes == 0) snprintf(web->etag, LEAT__INDEX_ETAG, "%s", leat__transfer_etag(web->transfer));
+    if (web->counter->bytes == 0) snprintf(web->etag, LEAT__INDEX_ETAG, "%s", leat__transfer_facts_of(web->transfer).etag);
     web->code = leat__shard_counter_feed(web->counter, &bytes, false, &web->error);
     leat__bytes_release(&bytes);
     if (web->code) break_off(web);

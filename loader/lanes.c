@@ -13,8 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "loader/caching.h"
 #include "pipeline/failure.h"
 #include "stages/arrange.h"
+#include "stages/cached.h"
 #include "stages/deal.h"
 #include "stages/expand.h"
 #include "stages/file.h"
@@ -43,6 +45,7 @@ typedef struct place {
     uint32_t number;    /* of the lane in its source */
     bool counted;
     bool is_url;
+    bool is_cached;
 } place;
 
 /* Sequential order over shards that are not counted: a lane keeps its turn until its shard ends. */
@@ -83,15 +86,17 @@ static void *deal_state(const place *at)
 
 /* How much a lane reads together, of the V = window_bytes that may be held. Of a file an extent is one buffer (5/4 of its bytes at
  * most); a third of V, or MOST_GROUP, makes long reads of what lies near. Off the network bodies
- * cross chunks and are copied (9/4), with gaps of half as much between them (1/2): all of V, in as few requests as may be. */
+ * cross chunks and are copied (9/4), with gaps of half as much between them (1/2): all of V, in as few requests as may be. What is
+ * kept in the cache is read from a file there. */
 static void *pick_state(const place *at)
 {
-    uint64_t window = at->plan->window_bytes, group = at->is_url ? window * 4 / 11 : window * 4 / 15;
-    if (!at->is_url && group > MOST_GROUP) group = MOST_GROUP;
+    bool by_web = at->is_url && !at->is_cached;
+    uint64_t window = at->plan->window_bytes, group = by_web ? window * 4 / 11 : window * 4 / 15;
+    if (!by_web && group > MOST_GROUP) group = MOST_GROUP;
     leat__pick_options options = {.flow = &at->stream->flow, .stock = at->stream->home->stock,
                                   .course = &at->stream->home->origins->course, .objects = at->origin->listing->objects,
                                   .index = at->origin->index, .source = at->source, .lane = at->number, .group_bytes = group,
-                                  .extent_bytes = at->is_url ? group : at->lane->burst_bytes, .gap_bytes = at->is_url ? GAP : 0};
+                                  .extent_bytes = by_web ? group : at->lane->burst_bytes, .gap_bytes = by_web ? GAP : 0};
     return leat__pick_state_new(&options);
 }
 
@@ -130,6 +135,8 @@ static leat_code add_fetch(const place *at, leat_error *error)
 {
     leat__stream *stream = at->stream;
     size_t bytes = at->plan->queue_bytes;
+    if (at->is_cached)
+        return leat__stream_add(stream, &leat__cached_type, leat__cached_state_new(at->lane, &stream->fills), 1, 1, bytes, error);
     if (at->is_url)
         return leat__stream_add(stream, &leat__web_type, leat__web_state_new(at->lane, &stream->http), 1, 1, bytes, error);
     uint64_t most = stream->plan.config.max_object_bytes;
@@ -196,7 +203,8 @@ static leat_code build_source(leat__stream *stream, unsigned source, unsigned *n
     for (uint32_t k = 0; !code && k < origin->lanes; k++) {
         place at = {.stream = stream, .lane = &stream->lanes[*next], .origin = origin, .source = source, .number = k,
                     .plan = origin->listing->shards ? &stream->plan.shards : &stream->plan.loose, .counted = origins->counted,
-                    .is_url = origin->listing->objects[0].is_url};
+                    .is_url = origin->listing->objects[0].is_url,
+                    .is_cached = leat__caching_keeps(&stream->plan.config, origin)};
         code = build_lane(&at, *next, error);
         lasts[(*next)++] = stream->last;
     }

@@ -69,9 +69,9 @@ static bool own_sources(leat_config *config)
 bool leat__config_own(leat_config *config)
 {
     bool source = own_text(&config->source), ca_file = own_text(&config->ca_file), index = own_text(&config->index);
-    bool resume = own_text(&config->resume), headers = own_headers(config);
+    bool cache = own_text(&config->cache), resume = own_text(&config->resume), headers = own_headers(config);
     bool fields = own_fields(&config->fields, config->field_count), sources = own_sources(config);
-    return source && ca_file && index && resume && headers && fields && sources;
+    return source && ca_file && index && cache && resume && headers && fields && sources;
 }
 
 static void free_text(const char *text)
@@ -105,5 +105,6 @@ void leat__config_free_pointers(leat_config *config)
     free_text(config->source);
     free_text(config->ca_file);
     free_text(config->index);
+    free_text(config->cache);
     free_text(config->resume);
 }

@@ -3,7 +3,7 @@
  * Memory: memory_limit M is dealt out once, before anything runs, so that no stage can starve another one of it:
  *
  *     M / 8   codecs: M / 16 over the workers, M / 16 for the one image at a time that needs more
- *     M / 32  unused buffers that are kept
+ *     M / 32  unused buffers that are kept; with a cache M / 64, and as much for what is on its way there
  *     M / 8   zstd and gzip windows, if a shard's name says that it is packed
  *     M / 8   bytes columns, if there are any: half for rows as they come, half for the joined columns of whole batches
  *     n * B   batches: one with the consumer, one being filled, `prefetch` ready, as far as M / 2 goes; at least one
@@ -40,7 +40,9 @@
 #include <sched.h>
 #include <string.h>
 
+#include "loader/caching.h"
 #include "pipeline/failure.h"
+#include "stages/fill.h"
 #include "stages/flow.h"
 #include "stages/view.h"
 
@@ -116,6 +118,16 @@ static leat_code check_sources(const leat_config *config, leat_error *error)
     return LEAT_OK;
 }
 
+static leat_code check_cache(const leat_config *config, leat_error *error)
+{
+    if (config->cache && !config->cache[0])
+        return leat__fail(error, LEAT_EINVAL, 0, "cache is an empty text: give a directory, or NULL");
+    if (config->cache_limit && !config->cache)
+        return leat__fail(error, LEAT_EINVAL, 0, "cache_limit is %llu, but cache is not set: give its directory",
+                          (unsigned long long)config->cache_limit);
+    return LEAT_OK;
+}
+
 static leat_code check_headers(const leat_config *config, leat_error *error)
 {
     if (config->header_count && !config->headers)
@@ -139,6 +151,7 @@ leat_code leat__plan_config(const leat_config *config, leat_config *chosen, leat
     code = check_sources(c, error);
     if (!code) code = check_enums(c, error);
     if (!code) code = check_headers(c, error);
+    if (!code) code = check_cache(c, error);
     if (!code) code = leat__image_defaults(&c->image, error);
     if (!code) code = choose(&c->batch_size, 256, 1, 65536, "batch_size", error);
     if (!code) code = choose(&c->shuffle_window, 32, 1, 1u << 20, "shuffle_window", error);
@@ -247,6 +260,22 @@ static void share_loose(leat__lane_plan *lane, uint64_t share)
     lane->sample_bytes = (size_t)((share - 5 * (uint64_t)lane->chunk_bytes) * 2 / 7);
 }
 
+/* Downloads into the cache at a time: one for each lane whose shards are kept, as far as connections and memory go. */
+static void plan_fills(leat__plan *plan, const leat__origins *origins)
+{
+    size_t each = LEAT__FILL_BUFFERS * plan->shards.chunk_bytes, bytes = (size_t)(plan->config.memory_limit / 64);
+    unsigned lanes = 0, most = plan->config.connections < LEAT__MOST_FILLS ? plan->config.connections : LEAT__MOST_FILLS;
+    for (size_t i = 0; i < origins->count; i++)
+        if (leat__caching_keeps(&plan->config, &origins->all[i])) lanes += origins->all[i].lanes;
+    if (!lanes) return;
+    if (bytes < each) bytes = each; /* one chunk is M / 160 at most: five are within M / 32 */
+    if (bytes / each < most) most = (unsigned)(bytes / each);
+    plan->fills = lanes < most ? lanes : most;
+    plan->fill_bytes = bytes;
+    assert(bytes <= plan->keep_bytes);
+    plan->keep_bytes -= bytes;
+}
+
 static void share_lanes(leat__plan *plan, bool shards, uint64_t share, uint64_t least)
 {
     share_loose(&plan->loose, share);
@@ -338,6 +367,7 @@ leat_code leat__plan_memory(leat__plan *plan, leat__origins *origins, bool reade
     uint64_t asked = c->max_sample_bytes;
     bool counted = origins->counted && reads_whole(origins, NULL); /* windows have to fit, and are no part of the order */
     share_lanes(plan, leat__origins_have_shards(origins), share, counted ? share : least_share(plan, origins->lanes, batch_bytes));
+    plan_fills(plan, origins);
     if (!counted || windows_fit(plan, origins) || leat__origins_need_counts(c)) return LEAT_OK;
     leat__origins_forget_counts(origins); /* one rank: rather windows that are cut than none */
     c->max_sample_bytes = asked;

@@ -25,6 +25,8 @@ typedef struct leat__plan {
     size_t ragged_bytes;        /* of bytes columns */
     size_t worker_codec_bytes, big_codec_bytes;
     size_t keep_bytes;          /* unused buffers kept */
+    size_t fill_bytes;          /* of buffers on the way to the cache */
+    unsigned fills;             /* downloads into it at a time; 0: no cache */
     unsigned window_log;        /* zstd's */
     size_t batches;             /* that exist */
 } leat__plan;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "loader/caching.h"
 #include "loader/download.h"
 #include "loader/lanes.h"
 #include "loader/launch.h"
@@ -108,10 +109,12 @@ leat_code leat__stream_build(leat__stream *stream, leat__origins *origins, const
     stream->home = leat__home_new(origins, plan->keep_bytes, plan->lane_bytes, plan->ragged_bytes / 2,
                                   (size_t)plan->config.memory_limit);
     if (!stream->home) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for %u lanes", plan->config.lanes);
-    code = leat__outlet_new(outlet_items, leat__home_wake, stream->home, &stream->outlet, error);
+    code = leat__caching_open(stream, env ? env : leat__env_real(), error);
+    if (!code) code = leat__outlet_new(outlet_items, leat__home_wake, stream->home, &stream->outlet, error);
     leat__pipeline_options options = {.env = env, .threads = plan->config.threads, .io_threads = plan->config.io_threads};
     if (!code) code = leat__pipeline_new(&options, &stream->pipeline, error);
     if (!code && urls) code = open_http(stream, error);
+    if (!code) code = leat__caching_add_fills(stream, error);
     if (!code) code = leat__lanes_build(stream, error);
     if (!code) leat__home_set_pipeline(stream->home, stream->pipeline);
     return code;
@@ -128,6 +131,7 @@ void leat__stream_close(leat__stream *stream)
     if (stream->home) leat__home_set_pipeline(stream->home, NULL);
     leat__pipeline_close(stream->pipeline);
     leat__outlet_free(stream->outlet);
+    leat__caching_close(stream);
     free(stream->lanes);
     leat__home_release(stream->home);
     if (!stream->configured) return;
@@ -189,6 +193,10 @@ void leat__stream_get_stats(leat__stream *stream, leat_statistics *stats)
     stats->ignored = atomic_load(&stream->flow.ignored);
     stats->bytes_read = atomic_load(&stream->flow.bytes_read);
     stats->windows_cut = atomic_load(&stream->flow.windows_cut);
+    stats->cache_hits = atomic_load(&stream->fills.hits);
+    stats->cache_misses = atomic_load(&stream->fills.misses);
+    stats->cache_bypassed = atomic_load(&stream->fills.bypassed);
+    stats->cache_damaged = atomic_load(&stream->fills.damaged);
     get_order_stats(stream, stats);
     get_source_stats(stream, stats);
     stats->open_ns = uv_hrtime() - stream->opened_ns;

@@ -14,6 +14,7 @@
 #include "loader/failures.h"
 #include "loader/home.h"
 #include "loader/plan.h"
+#include "stages/fill.h"
 #include "stages/flow.h"
 #include "stages/http.h"
 
@@ -26,6 +27,7 @@ typedef struct leat__stream {
     leat__http *http;           /* NULL: no URLs */
     leat__closer http_closer;
     leat__lane *lanes;
+    leat__fills fills;          /* of the cache; fills.dir NULL: none */
     leat__stage *last;          /* whose results the owner takes over */
     leat__failures failures;
     leat__flow flow;

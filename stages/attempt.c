@@ -9,7 +9,7 @@
  *          While paused, curl keeps what it has read already: at most one read buffer (128 KiB).
  * Threads: loop. The callbacks run inside curl: they call no curl function but curl_easy_pause.
  * Invariants: bytes reach the transfer only after VERDICT_BODY, and only up to span.end (F3), the size cap (F5) and the
- *          end of what is wanted: a server that sends on behind that (it knows no ranges) loses its connection.
+ *          limit of what is wanted: a server that sends on behind that loses its connection.
  * Not here: what the end of an attempt means (outcome.c). */
 #include <assert.h>
 #include <stdlib.h>
@@ -33,22 +33,24 @@ static bool header_done(leat__attempt *attempt)
         .from = transfer->position,
         .to = transfer->stop,
         .continues = transfer->position > transfer->start,
+        .strict = transfer->strict && transfer->start,
         .expected = &transfer->expected,
         .max_bytes = attempt->http->options.max_object_bytes,
     };
     attempt->verdict = leat__reply_judge(&attempt->reply, &asked, &transfer->known, &attempt->span, &attempt->fault);
     if (attempt->verdict == LEAT__VERDICT_REDIRECT && !attempt->reply.location) attempt->verdict = LEAT__VERDICT_STATUS;
     attempt->quiet_ns = 0;
+    bool serves = attempt->verdict == LEAT__VERDICT_BODY || attempt->verdict == LEAT__VERDICT_NOTHING;
+    if (serves || attempt->verdict == LEAT__VERDICT_REDIRECT)
+        leat__host_serves(attempt->http, transfer->host, attempt->started_ns);
     return attempt->verdict != LEAT__VERDICT_REFUSED;
 }
 
 /* The first header line: the connection is up, and the host's address known. */
 static void answer_begins(leat__attempt *attempt)
 {
-    curl_socket_t fd = CURL_SOCKET_BAD;
     leat__attempt_resolved(attempt, true);
-    if (!curl_easy_getinfo(attempt->easy, CURLINFO_ACTIVESOCKET, &fd) && fd != CURL_SOCKET_BAD)
-        leat__socket_keep(attempt->http, fd);
+    leat__socket_keep(attempt);
 }
 
 static size_t on_header(char *line, size_t one, size_t size, void *user)
@@ -98,6 +100,14 @@ static bool check_room(leat__attempt *attempt, size_t size)
     return true;
 }
 
+/* The server would send more than is wanted. Not while the bytes before a limit wait for their consumer: it may raise it. */
+static bool enough(const leat__attempt *attempt)
+{
+    const leat__transfer *transfer = attempt->transfer;
+    if (transfer->position != transfer->limit || attempt->span.end == transfer->limit) return false;
+    return !leat__transfer_at_limit(transfer) || !transfer->filled;
+}
+
 static size_t on_body(char *data, size_t one, size_t size, void *user)
 {
     (void)one;
@@ -105,12 +115,11 @@ static size_t on_body(char *data, size_t one, size_t size, void *user)
     leat__transfer *transfer = attempt->transfer;
     if (transfer->canceled || attempt->http->closing) return 0;
     if (attempt->verdict != LEAT__VERDICT_BODY) return swallow(attempt, data, size);
-    size_t skip = size < attempt->span.skip ? size : (size_t)attempt->span.skip;
+    if (attempt->abandoned) return 0;
+    size_t skip = size < attempt->span.skip ? size : (size_t)attempt->span.skip, taken = 0;
     if (size > skip) {
         if (!check_room(attempt, size - skip)) return 0;
-        uint64_t wanted = transfer->stop - transfer->position;
-        size_t taken = size - skip < wanted ? size - skip : (size_t)wanted;
-        switch (leat__transfer_accept(transfer, data + skip, taken)) {
+        switch (leat__transfer_accept(transfer, data + skip, size - skip, &taken)) {
         case LEAT__ACCEPT_LATER:
             return CURL_WRITEFUNC_PAUSE;
         case LEAT__ACCEPT_NO_MEMORY:
@@ -123,8 +132,7 @@ static size_t on_body(char *data, size_t one, size_t size, void *user)
     attempt->span.skip -= skip;
     attempt->received += size;
     attempt->http->stats.bytes += size;
-    bool enough = transfer->position == transfer->stop && attempt->span.end != transfer->stop;
-    return enough ? 0 : size;
+    return taken < size - skip || enough(attempt) ? 0 : size;
 }
 
 /* ---- easy handles ---- */
@@ -201,9 +209,11 @@ static void attempt_reset(leat__attempt *attempt, leat__transfer *transfer)
     attempt->started_ns = leat__http_now(attempt->http);
     attempt->accepted = attempt->received = attempt->marked = attempt->quiet_ns = 0;
     attempt->header_bytes = attempt->swallowed = attempt->excerpt_size = 0;
-    attempt->resolving = false;
+    attempt->resolving = attempt->abandoned = false;
     attempt->curl_text[0] = 0;
     attempt->socket_errno = 0;
+    attempt->socket = NULL;
+    attempt->opened = CURL_SOCKET_BAD;
 }
 
 bool leat__attempt_start(leat__transfer *transfer, bool fresh_connection)
@@ -226,8 +236,9 @@ bool leat__attempt_start(leat__transfer *transfer, bool fresh_connection)
         return false;
     }
     transfer->attempt = attempt;
-    transfer->host->active++;
+    transfer->requests++;
     http->stats.requests++;
+    leat__host_asked(attempt);
     leat__attempt_resolving(attempt);
     leat__transfer_move(transfer, LEAT__TRANSFER_ACTIVE);
     return true;
@@ -240,6 +251,7 @@ void leat__attempt_end(leat__transfer *transfer)
     assert(attempt && attempt->transfer == transfer && transfer->host->active > 0);
     curl_multi_remove_handle(http->multi, attempt->easy);
     leat__attempt_resolved(attempt, false);
+    if (transfer->host->probe == attempt) transfer->host->probe = NULL;
     transfer->host->active--;
     transfer->attempt = NULL;
     attempt->transfer = NULL;

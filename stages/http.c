@@ -59,7 +59,10 @@ void leat__http_drive(leat__http *http, curl_socket_t fd, int events)
     if (http->closing) return;
     curl_multi_socket_action(http->multi, fd, events, &running);
     reap(http);
+    http->soon = false;
     leat__places_fill(http);
+    /* what the idle handle would do is done: no turn of the loop, and no system call, for that alone */
+    if (!http->soon && !http->due_count && !http->closing) uv_idle_stop(&http->idle);
 }
 
 static void on_curl_timer(uv_timer_t *timer)
@@ -101,6 +104,7 @@ static void on_idle(uv_idle_t *idle)
 
 void leat__http_soon(leat__http *http)
 {
+    http->soon = true;
     if (!uv_is_closing((uv_handle_t *)&http->idle)) uv_idle_start(&http->idle, on_idle);
 }
 
@@ -167,6 +171,8 @@ leat_code leat__http_new(const leat__http_options *options, leat__http **out, le
     http->options = *options;
     http->options.ca_file = NULL;
     http->options.headers = NULL;
+    uint32_t *per_host = &http->options.connections_per_host;
+    if (!*per_host || *per_host > options->connections) *per_host = options->connections;
     if (http->options.chunk_bytes < CURL_MAX_WRITE_SIZE) http->options.chunk_bytes = CURL_MAX_WRITE_SIZE;
     http->tick_ms = options->stall_timeout_ms / 8 < 1000 ? options->stall_timeout_ms / 8 + 1 : 1000;
     for (int i = 0; i < LEAT__TRANSFER_STATES; i++) TAILQ_INIT(&http->lists[i]);

@@ -32,6 +32,7 @@ typedef struct leat__http_options {
     size_t header_count;
     uint32_t connections;        /* transfers at a time in all; further ones wait. A paused transfer may lose its place
                                     to a waiting one, and goes on by range when it is resumed: places.c says why */
+    uint32_t connections_per_host; /* and to one host; 0, or more than that: as many */
     size_t chunk_bytes;          /* size of the buffers handed out; at least 16 KiB, what curl gives at a time */
     uint64_t max_object_bytes;
     uint32_t retries, connect_timeout_ms, stall_timeout_ms, max_retry_after_ms, redirects; /* as there, no zeros */
@@ -44,6 +45,17 @@ typedef struct leat__http_stats {
 
 /* Makes a client. *http: gives, to be ended by leat__http_close. */
 leat_code leat__http_new(const leat__http_options *options, leat__http **http, leat_error *error);
+
+/* A host that transfers went to. */
+typedef struct leat__http_host {
+    const char *origin;            /* "https://host:port" */
+    uint32_t active, limit;
+    uint64_t paused_ns;            /* from now on; 0: not paused */
+    uint64_t retries;
+    bool unreachable;              /* its retry budget is spent (R5) */
+} leat__http_host;
+/* Calls each(user, host) for every host that is known. Valid during the call. */
+void leat__http_hosts(const leat__http *http, void (*each)(void *user, const leat__http_host *host), void *user);
 
 /* Ends it (takes; NULL is not fine): cancels every transfer, closes every handle, then calls closed(user) once, on the
  * loop, when nothing of it is left there. Does not block, also in name resolution. */
@@ -60,13 +72,22 @@ typedef struct leat__transfer_callbacks {
      * The message is the cause, the attempts and the place: "HTTP 404 Not Found (attempt 1)"; error->offset is the
      * object's byte. */
     void (*end)(void *user, const leat_error *error);
+    /* NULL, or: a request failed as `error` says (borrows), and will be repeated after delay_ms at the soonest. May call
+     * cancel. Called from where end is. */
+    void (*retry)(void *user, const leat_error *error, uint64_t delay_ms);
 } leat__transfer_callbacks;
 
 /* Which bytes of an object are wanted, and what is known of it beforehand. */
 typedef struct leat__http_range {
     uint64_t from, to;  /* [from, to), from <= to; to = UINT64_MAX: to its end */
     uint64_t total;     /* the size that it is expected to have; UINT64_MAX: any */
-    const char *etag;   /* and the ETag; "": any. One of 128 bytes or more says nothing */
+    const char *etag;   /* and the ETag; "" or NULL: any. One of 128 bytes or more says nothing. A strong one is sent as
+                           If-Match (F2); a server that refuses it without a word of an ETag is asked once more without */
+    const char *modified; /* and, where there is no strong ETag, Last-Modified, sent as If-Unmodified-Since; NULL or "":
+                             any */
+    uint64_t limit;     /* hand out bytes up to here only, although they are asked for up to `to`: see
+                           leat__transfer_limit. 0: to */
+    bool strict;        /* the whole object (200) is no answer to a range that begins behind 0: LEAT_ERANGE */
 } leat__http_range;
 #define LEAT__HTTP_WHOLE ((leat__http_range){.to = UINT64_MAX, .total = UINT64_MAX, .etag = ""})
 
@@ -85,8 +106,28 @@ void leat__transfer_resume(leat__transfer *transfer);
  * the next bytes as soon as they come. For a consumer that starves while a slow server fills a buffer. */
 void leat__transfer_flush(leat__transfer *transfer);
 
-/* The object's ETag as its server sent it, "" for none; known once data is called. Borrows, until the next call. */
-const char *leat__transfer_etag(const leat__transfer *transfer);
+/* Moves the end of what is handed out, to at least the next byte to come (the first that data was not called for) and at
+ * most `to`: so that transfers of one object can share out what is left of it. A transfer that has come to its limit ends
+ * as whole, and its connection is dropped if the server had more to send. From within the data callback of the bytes before
+ * the limit it can still be raised, and the bytes go on without a new request (unless the consumer has paused less than
+ * CURL_MAX_WRITE_SIZE before a limit, old or new: what curl had passed in behind it is asked for again). Afterwards this
+ * does nothing, nor after cancel. No callback runs from within it. */
+void leat__transfer_limit(leat__transfer *transfer, uint64_t limit);
+
+/* Breaks off a connection that is too slow: goes on by range on a new one (F14), which counts as no failure. Nothing
+ * happens to a transfer that has none, nor after cancel. No callback runs from within it. */
+void leat__transfer_renew(leat__transfer *transfer);
+
+/* What is known of the object from its server's answers; once data is called. Strings: borrows, until the next call. */
+typedef struct leat__transfer_facts {
+    uint64_t total;           /* UINT64_MAX: not said */
+    const char *etag, *modified; /* "": none */
+    const char *type;         /* Content-Type; "": none */
+    bool ranges;              /* it may be asked for by ranges: a validator that can vouch for its bytes (strong ETag or
+                                 Last-Modified), no "Accept-Ranges: none", and no range was answered with all of it */
+    uint32_t attempts;        /* requests so far */
+} leat__transfer_facts;
+leat__transfer_facts leat__transfer_facts_of(const leat__transfer *transfer);
 
 /* Ends it without a callback (takes). */
 void leat__transfer_cancel(leat__transfer *transfer);

@@ -3,18 +3,18 @@
  * http.c       the client: options, curl's timer, the deferred work, close
  * socket.c     curl's sockets on uv_poll handles
  * places.c     which transfer may hold a connection, and when: the queue, parking, waiting out a delay, stalls
- * host.c       what is known of a server: throttling, concurrency, name resolution
+ * host.c       what is known of a server: throttling, concurrency, retry budget, name resolution
  * transfer.c   one object: its bytes on their way to the consumer, pause and resume
  * attempt.c    one request on one easy handle: options, curl's header and write callbacks
  * request.c    the header of a request
  * reply.c      what a response's header says, and whether its body may be believed
- * outcome.c    what an ended attempt means: whole, redirect, again, or failed; and in which words
+ * outcome.c    what an ended attempt means: whole, redirect, again, or failed
+ * httpfault.c  what curl's codes and HTTP's statuses mean, in classes and in words
  * redirect.c   URLs: parsing, origins, where a redirect may lead
  *
- * Everything runs on the loop thread. A function of the outside (get, resume, flush, cancel, close) never calls back
- * and never calls curl: it marks the transfer as due, and the idle handle does the work in the loop's next turn. So
- * nothing here has to be re-entrant, although the consumer may call all of them from its callbacks, which run inside
- * curl. */
+ * Everything runs on the loop thread. A function of the outside (get, resume, flush, limit, renew, cancel, close) never calls
+ * back and never calls curl: it marks the transfer as due, and the idle handle does the work in the loop's next turn. So nothing
+ * here has to be re-entrant, although the consumer may call all of them from its callbacks, which run inside curl. */
 #ifndef LEAT__HTTP_INTERNAL_H
 #define LEAT__HTTP_INTERNAL_H
 
@@ -63,7 +63,7 @@ bool leat__fault_set(leat__fault *fault, leat_code code, leat__fault_class class
 /* The header of one response, as far as it matters. */
 typedef struct leat__reply {
     int status;        /* 0: no status line yet */
-    bool chunked, has_length, has_range, has_retry_after;
+    bool chunked, has_length, has_range, has_retry_after, rangeless; /* rangeless: Accept-Ranges: none */
     uint64_t length;   /* Content-Length */
     uint64_t range_first, range_last; /* Content-Range; first = LEAT__NO_SIZE: unsatisfied */
     uint64_t range_total;             /* or LEAT__NO_SIZE */
@@ -75,12 +75,20 @@ typedef struct leat__reply {
 /* What the answers so far said of an object; or what it is expected to be. */
 typedef struct leat__known {
     uint64_t total;    /* LEAT__NO_SIZE: not said */
-    char etag[LEAT__ETAG_BYTES], modified[64];
+    char etag[LEAT__ETAG_BYTES], modified[64], type[64];
+    bool rangeless;    /* it does not come in ranges */
 } leat__known;
 
 /* Reads one header line (with its CRLF or LF). False: refused, *fault says why. */
 bool leat__reply_line(leat__reply *reply, const char *line, size_t size, leat__fault *fault);
 void leat__reply_clear(leat__reply *reply);
+/* Copies a field's value if it fits; one that does not is as good as none. */
+void leat__reply_keep(char *out, size_t capacity, const char *value);
+/* True for an ETag that can vouch for bytes: a weak one cannot (RFC 9110 8.8.1). */
+static inline bool leat__etag_is_strong(const char *etag)
+{
+    return etag[0] == '"';
+}
 
 typedef enum leat__verdict {
     LEAT__VERDICT_NONE,     /* no header yet, or an interim answer */
@@ -95,6 +103,7 @@ typedef enum leat__verdict {
 typedef struct leat__asked {
     uint64_t from, to;   /* bytes of the object; to = LEAT__NO_SIZE: to its end. A Range header was sent unless it is all */
     bool continues;      /* bytes of this object were accepted before: it has to be the same one */
+    bool strict;         /* the whole object is no answer to a range that begins behind 0 */
     uint64_t max_bytes;  /* of the object */
     const leat__known *expected; /* what it has to be like */
 } leat__asked;
@@ -117,10 +126,29 @@ typedef struct leat__host {
     TAILQ_ENTRY(leat__host) link;
     unsigned references;       /* transfers that are on their way to it */
     uint32_t active;           /* attempts that hold a connection to it */
-    uint32_t limit;            /* at most so many; 1..connections (R4) */
+    uint64_t retries;
+    char *root;                /* "https://host/", as URLs of it began that were parsed; NULL: none yet */
+    size_t root_size;
+    /* how many at a time (R4) */
+    uint32_t limit;            /* at most so many; 1..connections_per_host */
+    uint32_t calm;             /* half of what ran when it was last cut: up to here the limit may grow fast */
     uint32_t successes;        /* since the limit was last changed */
-    uint64_t paused_until_ns;  /* no new start before that */
+    uint32_t silent;           /* connections that failed before a word was said, since something was */
     uint64_t cut_ns;           /* when the limit was last halved */
+    uint64_t paused_until_ns;  /* no new start before that */
+    /* does it serve anybody at all? */
+    bool doubted;              /* it throttled, and has served nothing that was asked for since: one request at a time */
+    uint32_t refusals;         /* so many times in a row, one for each pause */
+    uint64_t doubted_ns;       /* since when */
+    leat__attempt *probe;      /* that one request, NULL: none */
+    /* its retry budget (R5) */
+    uint32_t tokens;
+    bool unreachable;          /* it is spent */
+    uint64_t unreachable_ns;   /* since when */
+    uint64_t probe_ns;         /* when the next transfer may try */
+    char last[600];            /* what was the matter */
+    /* its address */
+    bool connected;            /* it has let somebody connect */
     uint64_t resolved_ns;      /* when the name was last resolved; 0: never */
     bool resolving;            /* one attempt is finding out the address: the others wait for it (P15) */
     char origin[];             /* "https://host:port" */
@@ -132,24 +160,41 @@ leat__host *leat__host_get(leat__http *http, const char *origin);
 leat__host *leat__host_share(leat__host *host);              /* shares; returns host */
 void leat__host_release(leat__host *host);                   /* takes */
 void leat__hosts_free(leat__http *http);
-bool leat__host_open(const leat__host *host, uint64_t now);  /* neither paused nor waiting for its address */
+uint32_t leat__host_limit(const leat__http *http, const leat__host *host); /* how many attempts it may have now */
+/* Neither paused, nor waiting for its address, nor doubted while somebody tries. */
+bool leat__host_open(const leat__host *host, uint64_t now);
+void leat__host_asked(leat__attempt *attempt);
 /* An attempt starts (and may be the one that finds the address); it has the address, or ended without. */
 void leat__attempt_resolving(leat__attempt *attempt);
 void leat__attempt_resolved(leat__attempt *attempt, bool found);
-void leat__host_throttled(leat__http *http, leat__host *host, uint64_t asked_ns, uint64_t delay_ns);
+/* 429 or 503 to what was sent at asked_ns, with the least pause that it names. False: a failure of the same burst as another. */
+bool leat__host_throttled(leat__http *http, leat__host *host, uint64_t asked_ns, uint64_t least_ns);
+/* Leaves it alone for so long. A connection failed before the server said a word. It serves what was sent at asked_ns. A
+ * transfer of it is whole. */
+void leat__host_pause(leat__http *http, leat__host *host, uint64_t ns);
+void leat__host_silent(leat__http *http, leat__host *host, uint64_t asked_ns);
+void leat__host_serves(leat__http *http, leat__host *host, uint64_t asked_ns);
 void leat__host_succeeded(leat__http *http, leat__host *host);
+/* Takes what a repetition costs from its host's budget (R5), or false; gives back what a transfer has paid, as it gets on. */
+bool leat__host_pay(leat__transfer *transfer, const leat__fault *fault);
+void leat__host_repay(leat__transfer *transfer);
+/* It is reachable, or it is time to look again. */
+bool leat__host_may_begin(const leat__host *host, uint64_t now);
 
 /* ---- redirect.c ---- */
 
-/* Parses an absolute URL, or one relative to base (NULL: none). *url and *origin: gives (free). False: *fault says
- * why. */
+/* Parses an absolute URL, or one relative to base (NULL: none). *url and *origin: gives (free). False: *fault says why. */
 bool leat__url_parse(const char *text, const char *base, char **url, char **origin, leat__fault *fault);
+/* The same for an absolute URL; *host: gives a reference. */
+bool leat__url_locate(leat__http *http, const char *text, char **url, leat__host **host, leat__fault *fault);
 /* Points a transfer to where its server sent it (F8). False: *fault says why. */
 bool leat__redirect_follow(leat__transfer *transfer, const char *location, leat__fault *fault);
 /* Points it to its own URL again. */
 void leat__redirect_forget(leat__transfer *transfer);
 
 /* ---- attempt.c ---- */
+
+typedef struct leat__socket leat__socket;
 
 /* An easy handle, and the request it is doing for a transfer. Kept for the next one afterwards. */
 struct leat__attempt {
@@ -167,8 +212,12 @@ struct leat__attempt {
     uint64_t received, marked;/* body bytes now, and when the stall clock was last wound up */
     uint64_t quiet_ns;        /* the stall clock: how long ago that was, not counting pauses */
     size_t header_bytes, swallowed, excerpt_size;
+    leat__socket *socket;     /* the last one that was polled for it; NULL: none yet */
+    curl_socket_t opened;     /* the last one that was opened for it */
     int socket_errno;         /* why the last socket could not be had; 0: all could */
     bool resolving;           /* the others wait for it to find the host's address */
+    bool conditional;         /* it was asked with a condition */
+    bool abandoned;           /* it has to end: what it still brings is of no use */
     struct curl_slist range, match;
     char range_text[64], match_text[LEAT__ETAG_BYTES + 32];
     char excerpt[200];        /* of an error's body */
@@ -186,7 +235,7 @@ void leat__attempts_free(leat__http *http);
 
 /* Makes the header lists that every request sends; LEAT_EINVAL if one of the user's is no good. */
 leat_code leat__headers_new(leat__http *http, const leat__http_options *options, leat_error *error);
-/* The list for this request. Borrows from the client and the attempt. */
+/* The list for this request; sets attempt->conditional. Borrows from the client and the attempt. */
 struct curl_slist *leat__request_headers(leat__attempt *attempt);
 
 /* ---- transfer.c ---- */
@@ -209,12 +258,13 @@ typedef enum leat__transfer_state {
 struct leat__transfer {
     /* fixed after creation */
     leat__http *http;
-    char *url, *origin;
+    char *url;
     leat__budget *budget;
     leat__transfer_callbacks callbacks;
     void *user;
     uint64_t start, stop;      /* the bytes that were asked for; stop = LEAT__NO_SIZE: to the end */
     leat__known expected;
+    bool strict;
     /* where it stands */
     leat__transfer_state state;
     TAILQ_ENTRY(leat__transfer) link, due_link;
@@ -231,27 +281,39 @@ struct leat__transfer {
     /* the object */
     leat__known known;
     uint64_t position;         /* the next byte to accept: start + accepted so far */
+    uint64_t limit;            /* nothing is accepted behind it: start <= position <= limit <= stop */
     leat__buffer *buffer;      /* what has arrived and was not handed out */
     size_t filled;
     bool handed, handing;      /* bytes went to the consumer; are going right now */
     bool paused, whole, restarted;
-    /* failures */
+    /* requests and failures */
+    uint32_t requests;         /* sent so far */
     uint32_t failures;         /* since the last byte of progress */
     uint32_t attempts;         /* in all, this one included */
+    uint32_t paid;             /* to its host's retry budget, since the last byte of progress */
     bool fresh;                /* the next attempt needs a new connection */
+    bool unconditional;        /* its server does not understand what was expected as a condition */
+    bool put_off;              /* DELAYED: waits behind the others afterwards (R3) */
 };
 TAILQ_HEAD(leat__transfer_list, leat__transfer);
 
 /* Where the transfer is whole; LEAT__NO_SIZE: where the answer ends. */
 static inline uint64_t leat__transfer_goal(const leat__transfer *transfer)
 {
-    return transfer->stop != LEAT__NO_SIZE ? transfer->stop : transfer->known.total;
+    uint64_t end = transfer->stop != LEAT__NO_SIZE ? transfer->stop : transfer->known.total;
+    return transfer->limit < end ? transfer->limit : end;
+}
+
+/* It has all bytes up to a limit that lies before the end. */
+static inline bool leat__transfer_at_limit(const leat__transfer *transfer)
+{
+    return transfer->position == transfer->limit && transfer->limit < transfer->stop;
 }
 
 typedef enum leat__accepted { LEAT__ACCEPTED, LEAT__ACCEPT_LATER, LEAT__ACCEPT_NO_MEMORY } leat__accepted;
 
-/* Takes the next bytes of the object (at most CURL_MAX_WRITE_SIZE); all of them, or none. */
-leat__accepted leat__transfer_accept(leat__transfer *transfer, const char *data, size_t size);
+/* Takes the next bytes of the object (at most CURL_MAX_WRITE_SIZE): *taken of them, all up to the limit; or none. */
+leat__accepted leat__transfer_accept(leat__transfer *transfer, const char *data, size_t size, size_t *taken);
 void leat__transfer_move(leat__transfer *transfer, leat__transfer_state state);
 void leat__transfer_do_due(leat__transfer *transfer);
 /* All bytes are there: hands out the last ones and ends it, as soon as its consumer takes them. */
@@ -260,8 +322,15 @@ void leat__transfer_end(leat__transfer *transfer, const leat_error *error); /* t
 void leat__transfer_free(leat__transfer *transfer);                         /* takes; calls nothing */
 /* Ends it with a failure: its words, the attempts, the place in the object. `tail`: more words, or "". */
 void leat__transfer_fail(leat__transfer *transfer, const leat__fault *fault, const char *tail);
+/* Ends one that has not begun, because its host is unreachable (R5). */
+void leat__transfer_refuse(leat__transfer *transfer);
 
-/* ---- outcome.c ---- */
+/* ---- httpfault.c, outcome.c ---- */
+
+void leat__fault_of_curl(const leat__attempt *attempt, CURLcode result, leat__fault *fault);
+void leat__fault_of_status(const leat__attempt *attempt, leat__fault *fault);
+/* ': "..."': the first words of an error's body, if it is text and no page for a browser; else "". */
+void leat__fault_quote(const leat__attempt *attempt, char *out, size_t capacity);
 
 /* A transfer's attempt is over: with what curl said, or broken off (attempt->fault is set). Frees its place; the
  * transfer may be gone afterwards. */
@@ -276,13 +345,11 @@ void leat__places_on_tick(uv_timer_t *timer);
 
 /* ---- socket.c ---- */
 
-typedef struct leat__socket leat__socket;
-
 curl_socket_t leat__socket_open(void *attempt, curlsocktype purpose, struct curl_sockaddr *address);
 int leat__socket_close(void *http, curl_socket_t fd);
 int leat__socket_wants(CURL *easy, curl_socket_t fd, int what, void *http, void *unused);
-/* The connection on it is up. */
-void leat__socket_keep(leat__http *http, curl_socket_t fd);
+/* An attempt's answer has begun: the connection on its socket is up. */
+void leat__socket_keep(const leat__attempt *attempt);
 void leat__sockets_drop(leat__http *http); /* ends all handles */
 void leat__sockets_free(leat__http *http);
 
@@ -308,6 +375,7 @@ struct leat__http {
     uint32_t counts[LEAT__TRANSFER_STATES];
     struct leat__transfer_list due;
     uint32_t due_count;
+    bool soon;                         /* the idle handle was asked to run */
     uint64_t wake_ns;                  /* what wake_timer is set to; 0: not running */
     uint64_t tick_ns;                  /* the last tick */
     struct leat__host_list hosts;

@@ -15,7 +15,7 @@
 #include <strings.h>
 
 #include "pipeline/failure.h"
-#include "stages/jsonread.h"
+#include "pipeline/jsonread.h"
 
 enum { MOST_URL = 16384, LONGEST_TAR_NAME = 100 };
 

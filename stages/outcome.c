@@ -1,12 +1,16 @@
-/* outcome.c - what an ended attempt means: whole, redirect, again, or failed; and in which words.
+/* outcome.c - what an ended attempt means: whole, redirect, again, or failed.
  *
- * What:    sorts curl's codes and HTTP's statuses into the classes of R1, and takes the consequence: R2 (back-off with
- *          full jitter; a byte of progress resets the count), R3 (Retry-After is the least delay, clamped), R4 (by
- *          host.c).
+ * What:    takes the consequence of how it ended, by the classes of R1 (httpfault.c): R2 (back-off with full jitter; a
+ *          byte of progress resets the count), R3 (Retry-After is the least delay; one that is too long is clamped, pauses
+ *          the host, and sends the transfer behind the others), R4 and R5 (by host.c).
  * Why so:  an answer's own verdict counts before curl's code: a 404 stays a 404 if its body was cut short. All bytes of
  *          a known total, or of the range that was asked for, are a whole object, however the connection ended
  *          afterwards. Without a size the end of the connection is the end of the object: nothing can prove otherwise
  *          here (a checksum can, further down).
+ *          412 to what was expected, in an answer that does not say what is there instead, may come from a server that
+ *          has no ETags at all: it is asked once more without the condition, and that answer's own fields decide.
+ *          Who was throttled waits in the back, even in mid-object: while a host throttles everybody its failures have to
+ *          fall on many.
  *          A changed object is begun anew once, as long as no byte was handed out; afterwards that would mix two
  *          objects. What curl reads beyond Content-Length it throws away, and the connection with it: such an excess is
  *          not seen here.
@@ -16,8 +20,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 
 #include "pipeline/failure.h"
 #include "stages/http_internal.h"
@@ -32,114 +34,29 @@ enum {
 #define BASE_THROTTLE_NS (1000 * LEAT__MS)
 #define DELAY_MAX_NS (20 * 1000 * LEAT__MS)
 
-/* ---- in words ---- */
-
-typedef struct meaning {
-    CURLcode curl;
-    leat_code code;
-    leat__fault_class class;
-    const char *words;
-} meaning;
-
-static const meaning meanings[] = {
-    {CURLE_COULDNT_RESOLVE_HOST, LEAT_ENETWORK, LEAT__FAULT_TRANSIENT, "the host's name could not be resolved"},
-    {CURLE_COULDNT_CONNECT, LEAT_ENETWORK, LEAT__FAULT_TRANSIENT, "connecting failed"},
-    {CURLE_HTTP2, LEAT_ENETWORK, LEAT__FAULT_TRANSIENT, "the connection broke"},
-    {CURLE_PARTIAL_FILE, LEAT_ETRUNCATED, LEAT__FAULT_TRANSIENT, "the connection ended before the object did"},
-    {CURLE_OPERATION_TIMEDOUT, LEAT_ETIMEOUT, LEAT__FAULT_TRANSIENT, "connecting took too long"},
-    {CURLE_SSL_CONNECT_ERROR, LEAT_ETLS, LEAT__FAULT_TRANSIENT, "the TLS handshake failed"},
-    {CURLE_GOT_NOTHING, LEAT_ENETWORK, LEAT__FAULT_TRANSIENT, "the server closed the connection without an answer"},
-    {CURLE_SEND_ERROR, LEAT_ENETWORK, LEAT__FAULT_TRANSIENT, "the connection broke"},
-    {CURLE_RECV_ERROR, LEAT_ENETWORK, LEAT__FAULT_TRANSIENT, "the connection broke"},
-    {CURLE_HTTP2_STREAM, LEAT_ENETWORK, LEAT__FAULT_TRANSIENT, "the connection broke"},
-    {CURLE_PEER_FAILED_VERIFICATION, LEAT_ETLS, LEAT__FAULT_FATAL, "the server's identity could not be verified"},
-    {CURLE_SSL_CACERT_BADFILE, LEAT_ETLS, LEAT__FAULT_FATAL, "the certificate authorities could not be read"},
-    {CURLE_SSL_CERTPROBLEM, LEAT_ETLS, LEAT__FAULT_FATAL, "TLS failed"},
-    {CURLE_SSL_CIPHER, LEAT_ETLS, LEAT__FAULT_FATAL, "TLS failed"},
-    {CURLE_SSL_ISSUER_ERROR, LEAT_ETLS, LEAT__FAULT_FATAL, "TLS failed"},
-    {CURLE_SSL_ENGINE_INITFAILED, LEAT_ETLS, LEAT__FAULT_FATAL, "TLS failed"},
-    {CURLE_OUT_OF_MEMORY, LEAT_ENOMEM, LEAT__FAULT_FATAL, "no memory in curl"},
-    {CURLE_UNSUPPORTED_PROTOCOL, LEAT_EHEADERS, LEAT__FAULT_FATAL, "the answer is not HTTP"},
-    {CURLE_WEIRD_SERVER_REPLY, LEAT_EHEADERS, LEAT__FAULT_FATAL, "the answer's header is malformed"},
-};
-
-static void curl_fault(const leat__attempt *attempt, CURLcode result, leat__fault *fault)
-{
-    static const meaning other = {CURLE_OK, LEAT_ENETWORK, LEAT__FAULT_FATAL, "the transfer failed"};
-    const meaning *found = &other;
-    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
-        if (meanings[i].curl == result) found = &meanings[i];
-    const char *text = attempt->curl_text[0] ? attempt->curl_text : curl_easy_strerror(result); /* P27 */
-    char shown[CURL_ERROR_SIZE * 2];
-    leat__escape(shown, sizeof shown, text, strlen(text));
-    leat__fault_set(fault, found->code, found->class, (int)result, "%s (curl %d: %s)", found->words, (int)result,
-                    shown);
-}
-
-/* N40: with fewer connections there may be descriptors enough. */
-static bool is_short_of_descriptors(const leat__attempt *attempt, CURLcode result)
-{
-    return result == CURLE_COULDNT_CONNECT && (attempt->socket_errno == EMFILE || attempt->socket_errno == ENFILE);
-}
-
-static leat_code code_of_status(int status)
-{
-    switch (status) {
-    case 401: case 403: case 407:
-        return LEAT_EACCESS;
-    case 404: case 410:
-        return LEAT_ENOTFOUND;
-    case 412:
-        return LEAT_ECHANGED;
-    default:
-        return LEAT_EHTTP;
-    }
-}
-
-static leat__fault_class class_of_status(int status)
-{
-    switch (status) {
-    case 429: case 503:
-        return LEAT__FAULT_THROTTLE;
-    case 408: case 500: case 502: case 504: case 522: case 524:
-        return LEAT__FAULT_TRANSIENT;
-    case 412:
-        return LEAT__FAULT_CHANGED;
-    default:
-        return LEAT__FAULT_FATAL;
-    }
-}
-
-static void status_fault(const leat__attempt *attempt, leat__fault *fault)
-{
-    const leat__reply *reply = &attempt->reply;
-    char reason[128];
-    leat__escape(reason, sizeof reason, reply->reason, strlen(reply->reason));
-    const char *changed = reply->status == 412 ? "the object changed while it was read: " : "";
-    leat__fault_set(fault, code_of_status(reply->status), class_of_status(reply->status), reply->status,
-                    "%sHTTP %d%s%s", changed, reply->status, *reason ? " " : "", reason);
-}
-
-/* The first words of an error's body, if it is text and no page for a browser. */
-static void quote(const leat__attempt *attempt, char *out, size_t capacity)
-{
-    char shown[240];
-    out[0] = 0;
-    if (attempt->verdict != LEAT__VERDICT_STATUS || strcasestr(attempt->reply.type, "html")) return;
-    size_t size = attempt->excerpt_size;
-    while (size && strchr(" \t\r\n", attempt->excerpt[size - 1])) size--;
-    if (!size) return;
-    snprintf(out, capacity, ": \"%s\"", leat__escape(shown, sizeof shown, attempt->excerpt, size));
-}
-
 /* ---- what it was ---- */
 
-typedef enum outcome { WAS_WHOLE, WAS_SHORT, WAS_REDIRECT, WAS_FAILURE } outcome;
+typedef enum outcome {
+    WAS_WHOLE,
+    WAS_SHORT,     /* the answer has less than was asked for, and says so */
+    WAS_REDIRECT,
+    WAS_UNMET,     /* a condition was not, and nothing says why */
+    WAS_ABANDONED, /* we broke it off, by no fault of the server's */
+    WAS_FAILURE,
+} outcome;
 
-/* Every byte that was asked for is there. */
+/* What has to be known of an attempt after its end. */
+typedef struct ended {
+    uint64_t asked_ns, retry_after_ms;
+    bool silent;                       /* the server has not said a word */
+    char words[300], *location;
+} ended;
+
+/* Every byte that is wanted is there. */
 static bool has_all(const leat__attempt *attempt)
 {
     const leat__transfer *transfer = attempt->transfer;
+    if (leat__transfer_at_limit(transfer)) return true;
     return attempt->verdict == LEAT__VERDICT_BODY && !attempt->span.skip &&
            transfer->position == leat__transfer_goal(transfer);
 }
@@ -149,9 +66,8 @@ static outcome look_at_body(const leat__attempt *attempt, CURLcode result, leat_
 {
     const leat__transfer *transfer = attempt->transfer;
     const leat__span *span = &attempt->span;
-    if (has_all(attempt)) return WAS_WHOLE;
     if (result) {
-        curl_fault(attempt, result, fault);
+        leat__fault_of_curl(attempt, result, fault);
     } else if (span->end != LEAT__NO_SIZE && transfer->position < span->end) {
         leat__fault_set(fault, LEAT_ETRUNCATED, LEAT__FAULT_TRANSIENT, 0, "the answer ended before the object did");
     } else if (span->end == LEAT__NO_SIZE && transfer->stop != LEAT__NO_SIZE) { /* a 200 of no known size */
@@ -167,13 +83,21 @@ static outcome look_at_body(const leat__attempt *attempt, CURLcode result, leat_
     return WAS_FAILURE;
 }
 
+/* N40: with fewer connections there may be descriptors enough. */
+static bool is_short_of_descriptors(const leat__attempt *attempt, CURLcode result)
+{
+    return result == CURLE_COULDNT_CONNECT && (attempt->socket_errno == EMFILE || attempt->socket_errno == ENFILE);
+}
+
 static outcome look(const leat__attempt *attempt, CURLcode result, leat__fault *fault)
 {
+    bool broken = attempt->fault.code && attempt->fault.class != LEAT__FAULT_TRANSIENT; /* else its end is a stall */
+    if (!broken && has_all(attempt)) return WAS_WHOLE;
     if (attempt->fault.code) {
-        if (attempt->fault.class == LEAT__FAULT_TRANSIENT && has_all(attempt)) return WAS_WHOLE; /* its end is a stall */
         *fault = attempt->fault;
         return WAS_FAILURE;
     }
+    if (attempt->abandoned) return WAS_ABANDONED;
     switch (attempt->verdict) {
     case LEAT__VERDICT_BODY:
         return look_at_body(attempt, result, fault);
@@ -182,7 +106,10 @@ static outcome look(const leat__attempt *attempt, CURLcode result, leat__fault *
     case LEAT__VERDICT_REDIRECT:
         return WAS_REDIRECT;
     case LEAT__VERDICT_STATUS:
-        status_fault(attempt, fault);
+        if (attempt->reply.status == 412 && attempt->conditional &&
+            attempt->transfer->position == attempt->transfer->start)
+            return WAS_UNMET;
+        leat__fault_of_status(attempt, fault);
         return WAS_FAILURE;
     default:
         if (result == CURLE_OUT_OF_MEMORY && attempt->reply.status) /* curl says so for a field over 100 KB */
@@ -191,7 +118,7 @@ static outcome look(const leat__attempt *attempt, CURLcode result, leat__fault *
         else if (is_short_of_descriptors(attempt, result))
             leat__fault_set(fault, LEAT_ESYSTEM, LEAT__FAULT_THROTTLE, attempt->socket_errno,
                             "no descriptor for a connection is left (ulimit -n)");
-        else if (result) curl_fault(attempt, result, fault);
+        else if (result) leat__fault_of_curl(attempt, result, fault);
         else leat__fault_set(fault, LEAT_EHEADERS, LEAT__FAULT_FATAL, 0, "the answer has no header");
         return WAS_FAILURE;
     }
@@ -199,31 +126,43 @@ static outcome look(const leat__attempt *attempt, CURLcode result, leat__fault *
 
 /* ---- what follows ---- */
 
-void leat__transfer_fail(leat__transfer *transfer, const leat__fault *fault, const char *tail)
+static void describe(const leat__transfer *transfer, const leat__fault *fault, const char *tail, leat_error *error)
 {
-    leat_error error;
-    char attempts[40], place[80] = "";
+    char attempts[40] = "", place[80] = "";
     uint64_t total = transfer->known.total;
-    if (transfer->attempts == 1) snprintf(attempts, sizeof attempts, "(attempt 1)");
-    else snprintf(attempts, sizeof attempts, "after %" PRIu32 " attempts", transfer->attempts);
+    if (transfer->attempts == 1) snprintf(attempts, sizeof attempts, " (attempt 1)");
+    else if (transfer->attempts) snprintf(attempts, sizeof attempts, " after %" PRIu32 " attempts", transfer->attempts);
     if (total != LEAT__NO_SIZE)
         snprintf(place, sizeof place, ", at byte %" PRIu64 " of %" PRIu64, transfer->position, total);
     else if (transfer->position) snprintf(place, sizeof place, ", at byte %" PRIu64, transfer->position);
-    leat__fail(&error, fault->code, fault->system, "%s %s%s%s", fault->text, attempts, place, tail);
-    error.offset = transfer->position;
+    leat__fail(error, fault->code, fault->system, "%s%s%s%s", fault->text, attempts, place, tail);
+    error->offset = transfer->position;
+}
+
+void leat__transfer_fail(leat__transfer *transfer, const leat__fault *fault, const char *tail)
+{
+    leat_error error;
+    describe(transfer, fault, tail, &error);
     leat__transfer_end(transfer, &error);
 }
 
+void leat__transfer_refuse(leat__transfer *transfer)
+{
+    leat__fault fault;
+    leat__fault_set(&fault, LEAT_ERETRIES, LEAT__FAULT_FATAL, 0,
+                    "not asked, as its host has failed too often; it is tried again in a while: %.500s",
+                    transfer->host->last);
+    leat__transfer_fail(transfer, &fault, "");
+}
+
 /* R2, R3 */
-static uint64_t delay_of(leat__transfer *transfer, leat__fault_class class, uint64_t retry_after_ms)
+static uint64_t delay_of(leat__transfer *transfer, leat__fault_class class, uint64_t least_ns)
 {
     uint64_t longest = class == LEAT__FAULT_THROTTLE ? BASE_THROTTLE_NS : BASE_TRANSIENT_NS;
     for (uint32_t n = 1; n < transfer->failures && longest < DELAY_MAX_NS; n++) longest *= 2;
     if (longest > DELAY_MAX_NS) longest = DELAY_MAX_NS;
     uint64_t delay = leat__http_random(transfer->http) % (longest + 1);
-    uint64_t least = retry_after_ms;
-    if (least > transfer->http->options.max_retry_after_ms) least = transfer->http->options.max_retry_after_ms;
-    return delay > least * LEAT__MS ? delay : least * LEAT__MS;
+    return delay > least_ns ? delay : least_ns;
 }
 
 /* True if the object may be begun anew: nothing of it was handed out yet. */
@@ -249,31 +188,64 @@ static bool may_repeat(leat__transfer *transfer, const leat__fault *fault)
     return transfer->failures < most;
 }
 
-static void fail_or_repeat(leat__transfer *transfer, const leat__fault *fault, const char *words, uint64_t asked_ns,
-                           uint64_t retry_after_ms)
+/* Tells the host what happened there, and counts it. False: it was counted with another one of the same burst. */
+static bool count_failure(leat__transfer *transfer, const leat__fault *fault, const ended *e, uint64_t least_ns)
 {
     leat__http *http = transfer->http;
-    transfer->failures++;
-    transfer->attempts++;
-    uint64_t delay = delay_of(transfer, fault->class, retry_after_ms);
-    if (fault->class == LEAT__FAULT_THROTTLE) leat__host_throttled(http, transfer->host, asked_ns, delay);
-    if (!may_repeat(transfer, fault)) {
-        leat__transfer_fail(transfer, fault, words);
-        return;
+    leat__host *host = transfer->host;
+    bool counts = true;
+    if (fault->class == LEAT__FAULT_THROTTLE) counts = leat__host_throttled(http, host, e->asked_ns, least_ns);
+    else if (e->silent) leat__host_silent(http, host, e->asked_ns);
+    transfer->put_off = fault->class == LEAT__FAULT_THROTTLE;
+    if (e->retry_after_ms > http->options.max_retry_after_ms && fault->class != LEAT__FAULT_FATAL) { /* R3 */
+        leat__host_pause(http, host, least_ns);
+        transfer->put_off = true;
     }
+    transfer->attempts++;
+    if (counts) transfer->failures++;
+    return counts;
+}
+
+/* Sends it once more, later. It may be canceled afterwards. */
+static void repeat(leat__transfer *transfer, const leat__fault *fault, const char *words, uint64_t delay)
+{
+    leat__http *http = transfer->http;
+    leat_error error;
+    uint64_t now = leat__http_now(http), until = now + delay;
+    if (transfer->host->paused_until_ns > until) until = transfer->host->paused_until_ns;
     http->stats.retries++;
+    transfer->host->retries++;
     /* not an HTTP status: the next one on a connection of its own (P23, F11), if there are descriptors for it (N40) */
     transfer->fresh = fault->system < 100 && fault->class != LEAT__FAULT_THROTTLE;
-    transfer->due_ns = leat__http_now(http) + delay;
+    transfer->due_ns = now + delay;
+    describe(transfer, fault, words, &error);
     leat__redirect_forget(transfer);
     leat__transfer_move(transfer, LEAT__TRANSFER_DELAYED);
     leat__places_wake_at(http, transfer->due_ns);
+    if (transfer->callbacks.retry) transfer->callbacks.retry(transfer->user, &error, (until - now) / LEAT__MS);
 }
 
-/* Asks on at once: at a redirect's target, or for what a shorter range left out. */
+static void fail_or_repeat(leat__transfer *transfer, const leat__fault *fault, const ended *e)
+{
+    uint64_t most_ms = transfer->http->options.max_retry_after_ms;
+    uint64_t least_ns = (e->retry_after_ms < most_ms ? e->retry_after_ms : most_ms) * LEAT__MS;
+    bool counts = count_failure(transfer, fault, e, least_ns);
+    if (!may_repeat(transfer, fault)) {
+        leat__transfer_fail(transfer, fault, e->words);
+    } else if (counts && !leat__host_pay(transfer, fault)) {
+        leat__fault spent = *fault;
+        spent.code = LEAT_ERETRIES;
+        leat__transfer_fail(transfer, &spent, "; its host has failed too often to be asked once more");
+    } else {
+        repeat(transfer, fault, e->words, delay_of(transfer, fault->class, least_ns));
+    }
+}
+
+/* Asks on at once: at a redirect's target, for what a shorter range left out, on another connection. */
 static void ask_on(leat__transfer *transfer, outcome was, const char *location)
 {
     leat__fault fault;
+    if (was == WAS_UNMET) transfer->unconditional = true;
     if (was == WAS_REDIRECT) {
         if (!leat__redirect_follow(transfer, location, &fault)) {
             transfer->attempts++;
@@ -281,38 +253,55 @@ static void ask_on(leat__transfer *transfer, outcome was, const char *location)
             return;
         }
     } else if (++transfer->attempts >= ATTEMPTS_MAX) {
-        leat__fault_set(&fault, LEAT_ERANGE, LEAT__FAULT_FATAL, 0, "the server sends too little in each range");
+        leat__fault_set(&fault, LEAT_ERANGE, LEAT__FAULT_FATAL, 0, was == WAS_ABANDONED ?
+                        "no connection was fast enough" : "the server sends too little in each range");
         leat__transfer_fail(transfer, &fault, "");
         return;
     }
     leat__transfer_move(transfer, LEAT__TRANSFER_RESUMED);
 }
 
+/* The transfer has got on, or has been served; a refusal that asking again would not change shows as well that its host
+ * is alive. */
+static void credit(leat__attempt *attempt, outcome was, const leat__fault *fault)
+{
+    leat__transfer *transfer = attempt->transfer;
+    bool refused = was == WAS_FAILURE && (fault->class == LEAT__FAULT_FATAL || fault->class == LEAT__FAULT_CHANGED);
+    if (attempt->verdict == LEAT__VERDICT_STATUS && (refused || was == WAS_UNMET))
+        leat__host_serves(transfer->http, transfer->host, attempt->started_ns);
+    bool whole = was == WAS_WHOLE && attempt->verdict != LEAT__VERDICT_NONE;
+    if (attempt->accepted) transfer->failures = 0;
+    if (whole || (attempt->accepted && transfer->paid)) leat__host_repay(transfer);
+    if (whole) leat__host_succeeded(transfer->http, transfer->host);
+}
+
 void leat__outcome(leat__transfer *transfer, CURLcode result)
 {
     leat__attempt *attempt = transfer->attempt;
     leat__fault fault = {.code = LEAT_OK};
-    char words[300];
     outcome was = look(attempt, result, &fault);
-    quote(attempt, words, sizeof words);
-    uint64_t asked_ns = attempt->started_ns;
-    uint64_t retry_after_ms = attempt->reply.has_retry_after ? attempt->reply.retry_after_ms : 0;
-    char *location = attempt->reply.location;
+    ended e = {
+        .asked_ns = attempt->started_ns,
+        .retry_after_ms = attempt->reply.has_retry_after ? attempt->reply.retry_after_ms : 0,
+        .silent = !attempt->header_bytes,
+        .location = attempt->reply.location,
+    };
+    leat__fault_quote(attempt, e.words, sizeof e.words);
     attempt->reply.location = NULL;
-    if (attempt->accepted) transfer->failures = 0;
+    credit(attempt, was, &fault);
+    if (was == WAS_ABANDONED) transfer->fresh = true;
     leat__attempt_end(transfer);
     leat__transfer_move(transfer, LEAT__TRANSFER_PARKED);
     if (transfer->canceled) goto out;
     if (was == WAS_WHOLE) {
-        leat__host_succeeded(transfer->http, transfer->host);
         leat__transfer_complete(transfer);
     } else if (transfer->paused) {
         goto out; /* whatever it was, it will be met again when the consumer wants more */
     } else if (was == WAS_FAILURE) {
-        fail_or_repeat(transfer, &fault, words, asked_ns, retry_after_ms);
+        fail_or_repeat(transfer, &fault, &e);
     } else {
-        ask_on(transfer, was, location);
+        ask_on(transfer, was, e.location);
     }
 out:
-    free(location);
+    free(e.location);
 }

@@ -12,7 +12,8 @@
  *              that limits it; a paused place is taken away for a waiting one. So someone in the queue always gets a
  *              place. The queue is FIFO, and a transfer that was parked comes back only if the consumer resumes it,
  *              which it does not before X moves: finitely many are before X, and each gets its place once.
- *          (3) X delayed, or its host paused: time passes; delays are bounded (R2, R3).
+ *          (3) X delayed, or its host paused or in doubt: time passes; delays are bounded (R2, R3), and one that tries a
+ *              host either hears from it or fails, or is itself paused and holds up nobody.
  *          Resumed transfers come before those that never ran: the consumer is nearer to needing them, and by (2) they
  *          cannot come back without end. Less connections than objects that are merged work, but each turn costs a
  *          request. The queue is ours and not curl's (MAX_TOTAL_CONNECTIONS): curl's clocks run in its queue, and it
@@ -49,7 +50,7 @@ static bool make_room(leat__http *http, const leat__host *host)
 {
     for (;;) {
         uint32_t taken = http->counts[LEAT__TRANSFER_ACTIVE] + http->counts[LEAT__TRANSFER_PAUSED];
-        bool host_full = host->active >= host->limit;
+        bool host_full = host->active >= leat__host_limit(http, host);
         assert(taken <= http->options.connections);
         if (!host_full && taken < http->options.connections) return true;
         leat__transfer *victim = longest_paused(http, host_full ? host : NULL);
@@ -69,13 +70,26 @@ static void start(leat__transfer *transfer)
     leat__transfer_fail(transfer, &fault, "");
 }
 
+/* R5: it has not begun, and its host is unreachable. */
+static bool is_hopeless(const leat__transfer *transfer, uint64_t now)
+{
+    bool begun = transfer->failures || transfer->position > transfer->start;
+    return !begun && !leat__host_may_begin(transfer->host, now);
+}
+
 static void fill_from(leat__http *http, leat__transfer_state queue, uint64_t now)
 {
-    for (leat__transfer *transfer = TAILQ_FIRST(&http->lists[queue]), *next; transfer; transfer = next) {
+    uint32_t left = http->counts[queue]; /* what a consumer begins meanwhile has its turn in the loop's next one */
+    for (leat__transfer *transfer = TAILQ_FIRST(&http->lists[queue]), *next; transfer && left; transfer = next, left--) {
         next = TAILQ_NEXT(transfer, link);
         if (http->closing) return;
+        if (transfer->canceled) continue;
+        if (is_hopeless(transfer, now)) {
+            leat__transfer_refuse(transfer);
+            continue;
+        }
         if (http->counts[LEAT__TRANSFER_ACTIVE] >= http->options.connections) return; /* none free, none paused */
-        if (transfer->canceled || !leat__host_open(transfer->host, now) || !make_room(http, transfer->host)) continue;
+        if (!leat__host_open(transfer->host, now) || !make_room(http, transfer->host)) continue;
         start(transfer);
     }
 }
@@ -114,8 +128,8 @@ void leat__places_on_wake(uv_timer_t *timer)
         next = TAILQ_NEXT(transfer, link);
         if (transfer->due_ns > now) leat__places_wake_at(http, transfer->due_ns);
         else
-            leat__transfer_move(transfer, transfer->position > transfer->start ? LEAT__TRANSFER_RESUMED
-                                                                               : LEAT__TRANSFER_WAITING);
+            leat__transfer_move(transfer, transfer->position > transfer->start && !transfer->put_off
+                                              ? LEAT__TRANSFER_RESUMED : LEAT__TRANSFER_WAITING);
     }
     leat__host *host;
     TAILQ_FOREACH(host, &http->hosts, link)

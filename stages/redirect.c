@@ -5,6 +5,9 @@
  *          to http, at most so many, and the user's headers stay behind as soon as another origin is met, also if the
  *          way leads back later.
  * Why so:  curl's FOLLOWLOCATION re-sends custom credential headers to the next host, and goes to ftp:// by default.
+ *          Parsing costs a tenth of a small request. A URL that begins, up to its path, as one that was parsed before, and
+ *          whose path is made of bytes that stand for themselves, is what parsing would make of it; so nothing but the
+ *          parser ever says where a host's name ends.
  *          Every attempt begins at the object's own URL again: the target of a redirect may have expired (presigned
  *          URLs).
  * Threads: loop. */
@@ -80,6 +83,55 @@ out:
     return good;
 }
 
+/* ---- and its host ---- */
+
+/* The host whose root a URL begins with, if the rest of it is plain; NULL: it has to be parsed. Gives a reference. */
+static leat__host *host_of_plain(leat__http *http, const char *text)
+{
+    static const char plain[] = "/-._~=+,0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    leat__host *host;
+    TAILQ_FOREACH(host, &http->hosts, link) {
+        if (!host->root || strncmp(text, host->root, host->root_size)) continue;
+        const char *path = text + host->root_size;
+        if (path[strspn(path, plain)]) return NULL;
+        host->references++; /* perhaps the only one */
+        return host;
+    }
+    return NULL;
+}
+
+/* Keeps how its URLs begin, if the parser leaves that as it is and there is no secret in it. */
+static void keep_root(leat__host *host, const char *text, const char *url)
+{
+    const char *authority = strstr(url, "://"), *path = authority ? strchr(authority + 3, '/') : NULL;
+    if (host->root || !path) return;
+    size_t size = (size_t)(path - url) + 1;
+    if (strncmp(text, url, size) || memchr(url, '@', size)) return;
+    host->root = strndup(url, size);
+    host->root_size = size;
+}
+
+bool leat__url_locate(leat__http *http, const char *text, char **url, leat__host **host, leat__fault *fault)
+{
+    char *origin = NULL;
+    *url = NULL;
+    *host = host_of_plain(http, text);
+    if (*host) {
+        *url = strdup(text);
+    } else {
+        if (!leat__url_parse(text, NULL, url, &origin, fault)) return false;
+        *host = leat__host_get(http, origin);
+        if (*host) keep_root(*host, text, *url);
+        free(origin);
+    }
+    if (*url && *host) return true;
+    if (*host) leat__host_release(*host);
+    free(*url);
+    return leat__fault_set(fault, LEAT_ENOMEM, LEAT__FAULT_FATAL, 0, "no memory for a URL");
+}
+
+/* ---- redirects ---- */
+
 /* Adds a hop to the chain that messages show. */
 static bool note_hop(leat__transfer *transfer, const char *to)
 {
@@ -130,7 +182,7 @@ bool leat__redirect_follow(leat__transfer *transfer, const char *location, leat_
     }
     leat__host_release(transfer->host);
     transfer->host = host;
-    if (strcmp(origin, transfer->origin)) transfer->foreign = true;
+    if (strcmp(origin, transfer->home->origin)) transfer->foreign = true;
     free(transfer->target);
     transfer->target = url;
     url = NULL;

@@ -39,7 +39,7 @@ void leat__reply_clear(leat__reply *reply)
     free(reply->location);
     reply->location = NULL;
     reply->status = 0;
-    reply->chunked = reply->has_length = reply->has_range = reply->has_retry_after = false;
+    reply->chunked = reply->has_length = reply->has_range = reply->has_retry_after = reply->rangeless = false;
     reply->reason[0] = reply->etag[0] = reply->modified[0] = reply->encoding[0] = reply->type[0] = 0;
 }
 
@@ -111,8 +111,7 @@ static void read_retry_after(leat__reply *reply, const char *value)
     reply->has_retry_after = true;
 }
 
-/* Copies a value if it fits; one that does not is as good as none. */
-static void keep(char *out, size_t capacity, const char *value)
+void leat__reply_keep(char *out, size_t capacity, const char *value)
 {
     size_t length = strlen(value);
     if (length >= capacity) length = 0;
@@ -120,21 +119,41 @@ static void keep(char *out, size_t capacity, const char *value)
     out[length] = 0;
 }
 
-static bool read_field(leat__reply *reply, const char *name, const char *value, leat__fault *fault)
+static void read_content_field(leat__reply *reply, const char *name, const char *value)
 {
-    if (!strcasecmp(name, "Content-Length")) return read_length(reply, value, fault);
     if (!strcasecmp(name, "Content-Range")) read_range(reply, value);
-    else if (!strcasecmp(name, "Transfer-Encoding")) reply->chunked = true;
-    else if (!strcasecmp(name, "ETag")) keep(reply->etag, sizeof reply->etag, value);
-    else if (!strcasecmp(name, "Last-Modified")) keep(reply->modified, sizeof reply->modified, value);
-    else if (!strcasecmp(name, "Retry-After")) read_retry_after(reply, value);
     else if (!strcasecmp(name, "Content-Type")) snprintf(reply->type, sizeof reply->type, "%s", value);
     else if (!strcasecmp(name, "Content-Encoding") && strcasecmp(value, "identity"))
         snprintf(reply->encoding, sizeof reply->encoding, "%s", *value ? value : "?");
-    else if (!strcasecmp(name, "Location") && !reply->location) {
-        reply->location = strdup(value);
-        if (!reply->location)
+}
+
+/* By its first letter, as most fields are none of these. */
+static bool read_field(leat__reply *reply, const char *name, const char *value, leat__fault *fault)
+{
+    switch (tolower((unsigned char)name[0])) {
+    case 'a':
+        if (!strcasecmp(name, "Accept-Ranges")) reply->rangeless = !strcasecmp(value, "none");
+        break;
+    case 'c':
+        if (!strcasecmp(name, "Content-Length")) return read_length(reply, value, fault);
+        read_content_field(reply, name, value);
+        break;
+    case 'e':
+        if (!strcasecmp(name, "ETag")) leat__reply_keep(reply->etag, sizeof reply->etag, value);
+        break;
+    case 'l':
+        if (!strcasecmp(name, "Last-Modified")) leat__reply_keep(reply->modified, sizeof reply->modified, value);
+        else if (!strcasecmp(name, "Location") && !reply->location && !(reply->location = strdup(value)))
             return leat__fault_set(fault, LEAT_ENOMEM, LEAT__FAULT_FATAL, 0, "no memory for a redirect");
+        break;
+    case 'r':
+        if (!strcasecmp(name, "Retry-After")) read_retry_after(reply, value);
+        break;
+    case 't':
+        if (!strcasecmp(name, "Transfer-Encoding")) reply->chunked = true;
+        break;
+    default:
+        break;
     }
     return true;
 }
@@ -220,6 +239,10 @@ static bool as_expected(const leat__reply *reply, const leat__known *expected, u
         return leat__fault_set(fault, LEAT_ECHANGED, LEAT__FAULT_FATAL, 0, "not the object that was expected: its ETag is "
                                "%s, %s was expected", leat__escape(a, sizeof a, reply->etag, strlen(reply->etag)),
                                leat__escape(b, sizeof b, expected->etag, strlen(expected->etag)));
+    if (expected->modified[0] && reply->modified[0] && strcmp(expected->modified, reply->modified))
+        return leat__fault_set(fault, LEAT_ECHANGED, LEAT__FAULT_FATAL, 0, "not the object that was expected: it was modified "
+                               "%s, %s was expected", leat__escape(a, sizeof a, reply->modified, strlen(reply->modified)),
+                               leat__escape(b, sizeof b, expected->modified, strlen(expected->modified)));
     return true;
 }
 
@@ -267,7 +290,7 @@ static bool judge_range(const leat__reply *reply, const leat__asked *asked, cons
 static bool judge_whole(const leat__reply *reply, const leat__asked *asked, const leat__known *known, leat__span *span,
                         leat__fault *fault)
 {
-    if (reply->has_length && reply->length < asked->from && !asked->continues)
+    if ((reply->has_length && reply->length < asked->from && !asked->continues) || (asked->strict && asked->from))
         return range_fault(reply, asked, known, fault);
     span->skip = asked->from;
     span->end = reply->has_length ? reply->length : asked->continues ? known->total : asked->expected->total;
@@ -281,6 +304,9 @@ static void learn(leat__known *known, const leat__reply *reply, uint64_t total, 
     if (known->total == LEAT__NO_SIZE) known->total = total != LEAT__NO_SIZE ? total : asked->expected->total;
     if (!known->etag[0]) memcpy(known->etag, reply->etag, sizeof known->etag);
     if (!known->modified[0]) memcpy(known->modified, reply->modified, sizeof known->modified);
+    memcpy(known->type, reply->type, sizeof known->type);
+    bool ranged = asked->from || asked->to != LEAT__NO_SIZE;
+    if (reply->rangeless || (ranged && reply->status == 200)) known->rangeless = true;
 }
 
 static leat__verdict judge_body(const leat__reply *reply, const leat__asked *asked, leat__known *known,
@@ -347,6 +373,9 @@ leat__verdict leat__reply_judge(const leat__reply *reply, const leat__asked *ask
         return judge_body(reply, asked, known, span, fault);
     case 301: case 302: case 303: case 307: case 308:
         return LEAT__VERDICT_REDIRECT;
+    case 412:
+        if (!asked->continues && !as_expected(reply, asked->expected, LEAT__NO_SIZE, fault)) return LEAT__VERDICT_REFUSED;
+        return LEAT__VERDICT_STATUS;
     case 416:
         return judge_unsatisfied(reply, asked, known, fault);
     default:

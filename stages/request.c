@@ -1,8 +1,8 @@
 /* request.c - the header of a request.
  *
  * What:    the fields that every request sends, the user's among them for the origin that they were meant for (F8); the
- *          range, unless all is wanted; and for a request that goes on in mid-object the condition that it is still the
- *          same object (F2).
+ *          range, unless all is wanted; and the condition that it is the object that was expected, or, for a request that
+ *          goes on in mid-object, still the same one (F2).
  * Why so:  the lists are made once and shared; Range and If-Match are two list nodes inside of the attempt, chained
  *          before them. A user's field that would change what an answer means (Range, Accept-Encoding ...) is refused
  *          at the start.
@@ -72,17 +72,23 @@ no_memory:
     return leat__fail(error, LEAT_ENOMEM, 0, "no memory for the request headers");
 }
 
-/* The condition that the object is the one that bytes were accepted of, before `list`; just that if it has no validator. */
+/* The condition that the object is the one that bytes were accepted of, or the expected one, before `list`; just that if
+ * it has no validator. */
 static struct curl_slist *add_condition(leat__attempt *attempt, struct curl_slist *list)
 {
-    const leat__known *known = &attempt->transfer->known;
+    const leat__transfer *transfer = attempt->transfer;
+    bool continues = transfer->position > transfer->start;
+    const leat__known *known = continues ? &transfer->known : &transfer->expected;
+    attempt->conditional = false;
+    if (!continues && transfer->unconditional) return list;
     attempt->match.data = attempt->match_text;
     attempt->match.next = list;
-    if (known->etag[0] == '"') /* a strong one: a weak one cannot vouch for bytes (RFC 9110 8.8.1) */
+    if (leat__etag_is_strong(known->etag))
         snprintf(attempt->match_text, sizeof attempt->match_text, "If-Match: %s", known->etag);
     else if (known->modified[0])
         snprintf(attempt->match_text, sizeof attempt->match_text, "If-Unmodified-Since: %s", known->modified);
     else return list;
+    attempt->conditional = true;
     return &attempt->match;
 }
 
@@ -90,7 +96,7 @@ struct curl_slist *leat__request_headers(leat__attempt *attempt)
 {
     const leat__transfer *transfer = attempt->transfer;
     struct curl_slist *list = transfer->foreign ? attempt->http->plain_headers : attempt->http->user_headers;
-    if (transfer->position > transfer->start) list = add_condition(attempt, list);
+    list = add_condition(attempt, list);
     if (!transfer->position && transfer->stop == LEAT__NO_SIZE) return list;
     int n = snprintf(attempt->range_text, sizeof attempt->range_text, "Range: bytes=%" PRIu64 "-", transfer->position);
     if (transfer->stop != LEAT__NO_SIZE)

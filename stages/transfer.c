@@ -7,9 +7,14 @@
  *          buffer, so that curl never gets a part of a piece back (P10); when that is full too, curl is stopped. This
  *          buffer, and not more, is held for a paused transfer; it survives the connection. An object that is whole
  *          while its consumer pauses gives up its place and waits.
+ *          A limit lies inside of what was asked for, and may be moved while bytes come: buffers end there, and the
+ *          consumer may raise it when it gets the last one. So the rest of curl's piece is only let go of after that. When
+ *          it is lowered to before what lies in the buffer, the connection is ahead of us and of no use any more
+ *          (`abandoned`).
  * Threads: loop. The functions of http.h only note what is wanted; leat__transfer_do_due does it in the loop's next
  *          turn.
- * Invariants: start <= position <= stop; position counts every byte that is or was in a buffer, so each is handed out once;
+ * Invariants: start <= position <= limit <= stop; position counts every byte that is or was in a buffer, so each is
+ *          handed out once;
  *          attempt != NULL exactly in ACTIVE and PAUSED; paused only in PAUSED and PARKED; after `canceled` no callback
  *          runs.
  * Not here: which transfer may hold a connection (places.c), failures (outcome.c). */
@@ -25,7 +30,8 @@ static void transfer_check(const leat__transfer *transfer)
     bool placed = transfer->state == LEAT__TRANSFER_ACTIVE || transfer->state == LEAT__TRANSFER_PAUSED;
     assert(placed == (transfer->attempt != NULL));
     assert(!transfer->paused || transfer->state == LEAT__TRANSFER_PAUSED || transfer->state == LEAT__TRANSFER_PARKED);
-    assert(transfer->position >= transfer->start && transfer->position <= transfer->stop);
+    assert(transfer->position >= transfer->start && transfer->position <= transfer->limit);
+    assert(transfer->limit <= transfer->stop);
     assert(!transfer->buffer == !transfer->filled);
     (void)transfer, (void)placed;
 }
@@ -79,6 +85,12 @@ static void hand_out(leat__transfer *transfer)
     if (!more && !transfer->canceled) hold(transfer);
 }
 
+/* There is nothing to wait for before the buffer is handed out. */
+static bool is_full(const leat__transfer *transfer)
+{
+    return transfer->filled == transfer->buffer->capacity || leat__transfer_at_limit(transfer);
+}
+
 /* Makes an empty buffer: for a chunk, or for what is known to come if that is less. */
 static bool buffer_make(leat__transfer *transfer)
 {
@@ -91,26 +103,43 @@ static bool buffer_make(leat__transfer *transfer)
     return transfer->buffer != NULL;
 }
 
-leat__accepted leat__transfer_accept(leat__transfer *transfer, const char *data, size_t size)
+/* While paused: a piece fits as a whole, or has to wait, also for a limit that may be raised. */
+static bool must_wait(const leat__transfer *transfer, size_t size)
+{
+    if (transfer->limit < transfer->stop && size > transfer->limit - transfer->position) return true;
+    return transfer->buffer && transfer->buffer->capacity - transfer->filled < size;
+}
+
+leat__accepted leat__transfer_accept(leat__transfer *transfer, const char *data, size_t size, size_t *taken)
 {
     assert(size > 0 && size <= CURL_MAX_WRITE_SIZE);
-    if (transfer->paused && transfer->buffer && transfer->buffer->capacity - transfer->filled < size)
-        return LEAT__ACCEPT_LATER;
-    while (size) {
+    if (transfer->paused && must_wait(transfer, size)) return LEAT__ACCEPT_LATER;
+    while (*taken < size && transfer->position < transfer->limit) {
         if (!transfer->buffer && !buffer_make(transfer)) return LEAT__ACCEPT_NO_MEMORY;
-        size_t room = transfer->buffer->capacity - transfer->filled;
-        size_t n = size < room ? size : room;
-        assert(n > 0); /* while paused: the rest of a piece fits into the new buffer, no smaller than a piece */
-        memcpy(transfer->buffer->data + transfer->filled, data, n);
+        uint64_t rest = transfer->limit - transfer->position;
+        size_t room = transfer->buffer->capacity - transfer->filled, n = size - *taken;
+        if (n > room) n = room;
+        if (n > rest) n = (size_t)rest;
+        assert(n > 0); /* while paused: the rest of a piece, up to the limit, fits into the new buffer */
+        memcpy(transfer->buffer->data + transfer->filled, data + *taken, n);
         transfer->filled += n;
         transfer->position += n;
-        data += n;
-        size -= n;
-        if (transfer->filled == transfer->buffer->capacity && !transfer->paused) hand_out(transfer);
+        *taken += n;
+        if (is_full(transfer) && !transfer->paused) hand_out(transfer);
         if (transfer->canceled) return LEAT__ACCEPTED; /* the rest goes nowhere */
     }
     if (transfer->flush_wanted && transfer->filled) mark_due(transfer);
     return LEAT__ACCEPTED;
+}
+
+/* Waits for a place to go on by a request. */
+static void go_on(leat__transfer *transfer)
+{
+    bool delayed = transfer->due_ns > leat__http_now(transfer->http);
+    leat__redirect_forget(transfer);
+    leat__transfer_move(transfer, delayed ? LEAT__TRANSFER_DELAYED : LEAT__TRANSFER_RESUMED);
+    if (delayed) leat__places_wake_at(transfer->http, transfer->due_ns);
+    else leat__http_soon(transfer->http);
 }
 
 void leat__transfer_complete(leat__transfer *transfer)
@@ -119,7 +148,21 @@ void leat__transfer_complete(leat__transfer *transfer)
     transfer->whole = true;
     if (transfer->filled && !transfer->paused) hand_out(transfer);
     if (transfer->paused || transfer->canceled) return;
-    leat__transfer_end(transfer, NULL);
+    if (transfer->whole) leat__transfer_end(transfer, NULL);
+    else go_on(transfer); /* its limit was raised meanwhile */
+}
+
+/* It is at its limit, and nobody has paused it: hands out the last bytes before it, and ends it if they were. */
+static void reach_limit(leat__transfer *transfer)
+{
+    if (!transfer->attempt) {
+        leat__transfer_move(transfer, LEAT__TRANSFER_PARKED);
+        leat__transfer_complete(transfer);
+        return;
+    }
+    if (transfer->filled) hand_out(transfer);
+    if (transfer->paused || transfer->canceled) return;
+    if (transfer->attempt->abandoned || leat__transfer_at_limit(transfer)) leat__outcome(transfer, CURLE_OK);
 }
 
 /* ---- what was asked for from outside ---- */
@@ -135,14 +178,14 @@ static void resume(leat__transfer *transfer)
         leat__transfer_complete(transfer);
         return;
     }
-    if (transfer->buffer && transfer->filled == transfer->buffer->capacity) hand_out(transfer);
-    else if (transfer->flush_wanted && transfer->filled) hand_out(transfer);
+    if (transfer->filled && (transfer->flush_wanted || is_full(transfer))) hand_out(transfer);
     if (transfer->paused || transfer->canceled) return;
     if (!attempt) {
-        leat__redirect_forget(transfer);
-        bool delayed = transfer->due_ns > leat__http_now(transfer->http);
-        leat__transfer_move(transfer, delayed ? LEAT__TRANSFER_DELAYED : LEAT__TRANSFER_RESUMED);
-        if (delayed) leat__places_wake_at(transfer->http, transfer->due_ns);
+        go_on(transfer);
+        return;
+    }
+    if (attempt->abandoned || leat__transfer_at_limit(transfer)) {
+        leat__outcome(transfer, CURLE_OK);
         return;
     }
     attempt->quiet_ns = 0;
@@ -160,6 +203,10 @@ void leat__transfer_do_due(leat__transfer *transfer)
     } else if (transfer->resume_wanted && transfer->paused) {
         transfer->resume_wanted = false;
         resume(transfer);
+    } else if (leat__transfer_at_limit(transfer) && !transfer->paused) {
+        reach_limit(transfer);
+    } else if (transfer->attempt && transfer->attempt->abandoned) {
+        leat__outcome(transfer, CURLE_OK);
     } else if (transfer->whole && !transfer->paused) { /* an empty range */
         leat__transfer_complete(transfer);
     } else if (transfer->flush_wanted && transfer->filled && !transfer->paused) {
@@ -180,9 +227,41 @@ void leat__transfer_flush(leat__transfer *transfer)
     if (transfer->filled && !transfer->paused) mark_due(transfer);
 }
 
-const char *leat__transfer_etag(const leat__transfer *transfer)
+void leat__transfer_limit(leat__transfer *transfer, uint64_t limit)
 {
-    return transfer->known.etag;
+    uint64_t handed = transfer->position - transfer->filled;
+    if (transfer->canceled || (handed == transfer->limit && !transfer->handing)) return;
+    if (limit < handed) limit = handed;
+    if (limit > transfer->stop) limit = transfer->stop;
+    bool was_at_it = transfer->position == transfer->limit;
+    if (limit > transfer->limit && was_at_it && transfer->position != transfer->known.total) transfer->whole = false;
+    transfer->limit = limit;
+    if (transfer->position < limit) return;
+    if (transfer->position > limit && transfer->attempt) transfer->attempt->abandoned = true;
+    transfer->filled = (size_t)(limit - handed);
+    transfer->position = limit;
+    if (!transfer->filled) {
+        leat__buffer_release(transfer->buffer);
+        transfer->buffer = NULL;
+    }
+    mark_due(transfer);
+}
+
+void leat__transfer_renew(leat__transfer *transfer)
+{
+    if (!transfer->attempt || transfer->canceled) return;
+    transfer->attempt->abandoned = true;
+    mark_due(transfer);
+}
+
+leat__transfer_facts leat__transfer_facts_of(const leat__transfer *transfer)
+{
+    const leat__known *known = &transfer->known;
+    return (leat__transfer_facts){
+        .total = known->total, .etag = known->etag, .modified = known->modified, .type = known->type,
+        .attempts = transfer->requests,
+        .ranges = !known->rangeless && (leat__etag_is_strong(known->etag) || known->modified[0]),
+    };
 }
 
 void leat__transfer_cancel(leat__transfer *transfer)
@@ -200,14 +279,17 @@ void leat__transfer_cancel(leat__transfer *transfer)
 static void set_range(leat__transfer *transfer, const leat__http_range *range)
 {
     leat__known *expected = &transfer->expected;
-    size_t length = strlen(range->etag);
-    assert(range->from <= range->to);
+    assert(range->from <= range->to && (!range->limit || range->limit >= range->from));
     transfer->start = transfer->position = range->from;
     transfer->stop = range->to;
+    transfer->limit = range->limit && range->limit < range->to ? range->limit : range->to;
+    transfer->strict = range->strict;
     expected->total = range->total;
-    if (length < sizeof expected->etag) memcpy(expected->etag, range->etag, length);
+    if (range->etag) leat__reply_keep(expected->etag, sizeof expected->etag, range->etag);
+    if (range->modified && !leat__etag_is_strong(expected->etag))
+        leat__reply_keep(expected->modified, sizeof expected->modified, range->modified);
     transfer->known.total = LEAT__NO_SIZE;
-    transfer->whole = range->from == range->to;
+    transfer->whole = transfer->start == transfer->limit;
     transfer->state = transfer->whole ? LEAT__TRANSFER_PARKED : LEAT__TRANSFER_WAITING;
 }
 
@@ -221,16 +303,9 @@ leat_code leat__http_get(leat__http *http, const char *url, const leat__http_ran
     leat__transfer *transfer = calloc(1, sizeof *transfer);
     if (!transfer) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a transfer");
     transfer->http = http;
-    if (!leat__url_parse(url, NULL, &transfer->url, &transfer->origin, &fault)) {
+    if (!leat__url_locate(http, url, &transfer->url, &transfer->home, &fault)) {
         free(transfer);
         return leat__fail(error, fault.code, fault.system, "%s", fault.text);
-    }
-    transfer->home = leat__host_get(http, transfer->origin);
-    if (!transfer->home) {
-        free(transfer->url);
-        free(transfer->origin);
-        free(transfer);
-        return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a transfer");
     }
     transfer->host = leat__host_share(transfer->home);
     transfer->budget = budget;
@@ -260,7 +335,6 @@ void leat__transfer_free(leat__transfer *transfer)
     leat__host_release(transfer->home);
     leat__buffer_release(transfer->buffer);
     free(transfer->url);
-    free(transfer->origin);
     free(transfer->target);
     free(transfer->chain);
     free(transfer);

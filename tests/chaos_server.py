@@ -1,23 +1,25 @@
 #!/usr/bin/env python3
 """An HTTP server that misbehaves on request: one behaviour per URL path.
 
-    chaos_server.py [--plain N] [--tls CERT KEY]
+    chaos_server.py [--plain N] [--tls CERT KEY]...
 
-listens on N ports of 127.0.0.1 (default 1) and one with TLS, prints "plain P1 P2 ... tls P" and serves until its stdin ends.
+listens on N ports of 127.0.0.1 (default 1) and one for each --tls, prints "plain P1 P2 ... tls P ..." and serves until stdin ends.
 
     GET /BEHAVIOUR/anything?size=100000&at=500&times=2
 
 The first part of the path names a behaviour (the functions below), the whole path is what requests are counted by; `times`: only the
-first so many requests of a path misbehave, later ones are served well (default: all misbehave). Parameters of every path:
+first so many requests of a path misbehave, later ones are served well (default: all misbehave); `after`: not before so many have been
+served well. Parameters of every path:
     size      of the object, bytes; its byte i is pattern(i), see below
     dir       the object is the file of this folder that has the name of the path's last part, if there is one, instead
     etag      strong (default), weak, none, change (a new one for each request)
     modified  1 (default) or 0: Last-Modified
+    changes   after so many requests another object is there: each bit, ETag and Last-Modified differ; the size is `new_size`
     frame     length (default), chunked, close
     range     yes (default), no (a range request gets 200 and all)
     at        where in the response's body the fault happens
 Looking back:
-    /__log             all requests as JSON: path, n, port, connection, seconds, headers
+    /__log?path=P      requests of paths that begin with P (default: all) as JSON: path, n, port, connection, seconds, headers, sent
     /__count?path=P    how many requests P got           /__connections?path=P   over how many connections
     /__gap?path=P      seconds between its first two     /__header?path=P&name=N   the values of a header, a line each
     /__forget          all of that
@@ -39,6 +41,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 PAGE = bytes(((i * 2654435761 & 0xFFFFFFFF) >> 24) for i in range(65536))
 XOR = [bytes(b ^ k for b in range(256)) for k in range(256)]
 MODIFIED = "Tue, 01 Jul 2025 10:00:00 GMT"
+MODIFIED_LATER = "Wed, 02 Jul 2025 10:00:00 GMT"
 
 
 def pattern(first, end):
@@ -64,13 +67,14 @@ class Hangup(Exception):
 
 class Log:
     def __init__(self):
-        self.lock, self.entries, self.running = threading.Lock(), [], {}
+        self.lock, self.entries, self.running, self.counts = threading.Lock(), [], {}, {}
 
     def add(self, request):
         with self.lock:
-            request.n = 1 + sum(entry["path"] == request.path for entry in self.entries)
-            self.entries.append({"path": request.path, "n": request.n, "port": request.port, "connection": request.connection,
-                                 "seconds": time.monotonic(), "headers": request.headers})
+            request.n = self.counts[request.path] = self.counts.get(request.path, 0) + 1
+            request.entry = {"path": request.path, "n": request.n, "port": request.port, "connection": request.connection,
+                             "seconds": time.monotonic(), "headers": request.headers, "sent": 0}
+            self.entries.append(request.entry)
             self.running[request.path] = self.running.get(request.path, 0) + 1
 
     def done(self, request):
@@ -80,10 +84,15 @@ class Log:
     def forget(self):
         with self.lock:
             self.entries.clear()
+            self.counts.clear()
 
     def of(self, path):
         with self.lock:
             return [entry for entry in self.entries if entry["path"] == path]
+
+    def below(self, path):
+        with self.lock:
+            return [dict(entry) for entry in self.entries if entry["path"].startswith(path)]
 
 
 LOG = Log()
@@ -98,18 +107,20 @@ class Request:
         self.path, self.query = unquote(split.path), dict(parse_qsl(split.query, keep_blank_values=True))
         self.behaviour = self.path.split("/")[1]
         self.headers = dict((name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines[1:] if line))
-        self.n = 0
+        self.n, self.entry = 0, {"sent": 0}
 
     def number(self, name, default):
         return int(self.query.get(name, default))
 
     @property
     def bad(self):
-        return self.n <= self.number("times", 1 << 30)
+        after = self.number("after", 0)
+        return after < self.n <= after + self.number("times", 1 << 30)
 
     def send(self, data):
         try:
             self.sock.sendall(data)
+            self.entry["sent"] += len(data)
         except OSError as error:
             raise Hangup from error
 
@@ -137,11 +148,17 @@ class Answer:
         query = request.query
         self.data = load(request)
         size = request.number("size", 100000) if self.data is None else len(self.data)
+        self.changed = request.n > request.number("changes", 1 << 30)
+        if self.changed:
+            size = request.number("new_size", size)
         self.first, self.end, self.total, self.open = 0, size, size, True
         self.status, self.extra = "200 OK", {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
         etag = query.get("etag", "strong")
-        self.etag = {"strong": '"v1"', "weak": 'W/"v1"', "none": None, "change": f'"v{request.n}"'}[etag]
-        self.modified = MODIFIED if query.get("modified", "1") == "1" else None
+        version = request.n if etag == "change" else 2 if self.changed else 1
+        self.etag = {"weak": f'W/"v{version}"', "none": None}.get(etag, f'"v{version}"')
+        self.modified = None
+        if query.get("modified", "1") == "1":
+            self.modified = MODIFIED_LATER if self.changed else MODIFIED
         self.frame = query.get("frame", "length")
         wanted = request.headers.get("range", "")
         if wanted.startswith("bytes=") and query.get("range", "yes") == "yes":
@@ -150,14 +167,19 @@ class Answer:
             self.end = size if self.open else min(size, int(last) + 1)
             self.status = "206 Partial Content"
             self.content_range = f"bytes {self.first}-{self.end - 1}/{self.total}"
-            condition = request.headers.get("if-match")
-            if condition and condition != self.etag and query.get("precondition", "1") == "1":
+            if self.refuses(request.headers) and query.get("precondition", "1") == "1":
                 self.status, self.content_range, self.first, self.end = "412 Precondition Failed", None, 0, 0
             elif self.first >= size:
                 self.status, self.content_range, self.first, self.end = "416 Range Not Satisfiable", f"bytes */{size}", 0, 0
         else:
             self.content_range = None
         self.length = self.end - self.first
+
+    def refuses(self, headers):
+        """Whether a condition is not met."""
+        if "if-match" in headers:
+            return headers["if-match"] != self.etag
+        return "if-unmodified-since" in headers and headers["if-unmodified-since"] != self.modified
 
     def head(self):
         fields = dict(self.extra)
@@ -180,7 +202,8 @@ class Answer:
         end = self.end if end is None else min(self.end, self.first + end)
         for at in range(self.first, end, 65536):
             last = min(end, at + 65536)
-            yield pattern(at, last) if self.data is None else self.data[at:last]
+            data = pattern(at, last) if self.data is None else self.data[at:last]
+            yield data.translate(XOR[255]) if self.changed else data
 
     def framed(self, data):
         return b"%x\r\n%b\r\n" % (len(data), data) if self.frame == "chunked" else data
@@ -297,14 +320,14 @@ def no_location(request, answer):
 
 
 def many_headers(request, answer):
-    """`at` bytes of header fields, each of 1000; single=1: in one field."""
-    size = request.number("at", 400000)
+    """`at` bytes of header fields, each of `each` (1000); single=1: in one field."""
+    size, each = request.number("at", 400000), request.number("each", 1000)
     request.send(b"HTTP/1.1 200 OK\r\n")
     if "single" in request.query:
         request.send(b"X-A: " + b"a" * size + b"\r\n")
     else:
-        for _ in range(size // 1000):
-            request.send(b"X-A: " + b"a" * 993 + b"\r\n")
+        for _ in range(size // each):
+            request.send(b"X-A: " + b"a" * (each - 7) + b"\r\n")
     request.send(b"Content-Length: 0\r\n\r\n")
 
 
@@ -316,7 +339,37 @@ def interim(request, answer):
 
 
 def garbage(request, answer):
-    request.send(b"GARBAGE 200 of no known protocol\r\n\r\nhello")
+    """`text` (default: no status line of any protocol), and the end of the connection."""
+    request.send(request.query.get("text", "GARBAGE 200 of no known protocol\r\n\r\nhello").encode())
+    raise Hangup
+
+
+def endless(request, answer):
+    """A body without end, chunked or till the connection ends (frame)."""
+    request.send(answer.head())
+    while True:
+        request.send(answer.framed(PAGE))
+
+
+def portal(request, answer):
+    """A page for a browser instead of the object, as hotels do; `pad`: so many bytes of it."""
+    page = b"<!DOCTYPE html><html><body>Please log in to the network.</body></html>".ljust(request.number("pad", 0))
+    request.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\n\r\n" % len(page) + page)
+
+
+def alert(request, answer):
+    """A fatal TLS alert after `at` body bytes: the server's TLS is given a record that it cannot decrypt, and complains."""
+    answer.send(request.number("at", 0), finish=False)
+    sock = request.sock
+    wire = socket.socket(fileno=os.dup(sock.fileno()))
+    ours, theirs = socket.socketpair()
+    os.dup2(theirs.fileno(), sock.fileno())
+    ours.sendall(b"\x17\x03\x03\x00\x40" + bytes(64))
+    try:
+        sock.recv(1)
+    except ssl.SSLError:
+        wire.sendall(ours.recv(4096))
+    wire.close()
     raise Hangup
 
 
@@ -410,15 +463,16 @@ def close_idle(request, answer):
     raise Hangup
 
 
-BEHAVIOURS = {f.__name__: f for f in (ok, reset, cut, late, stall, trickle, slow_header, pieces, status, throttle, redirect, no_location,
-                                      many_headers, interim, garbage, bad_chunk, lengths, bad_range, grow, encoding, close_idle)}
+BEHAVIOURS = {f.__name__: f for f in (
+    ok, reset, cut, late, stall, trickle, slow_header, pieces, status, throttle, redirect, no_location, many_headers, interim,
+    garbage, endless, portal, alert, bad_chunk, lengths, bad_range, grow, encoding, close_idle)}
 
 
 def look_back(request):
     path = request.query.get("path", "")
     entries = LOG.of(path)
     if request.path == "/__log":
-        return json.dumps(LOG.entries)
+        return json.dumps(LOG.below(path))
     if request.path == "/__forget":
         LOG.forget()
     if request.path == "/__count":
@@ -497,13 +551,13 @@ def listen(context):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plain", type=int, default=1)
-    parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"))
+    parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"), action="append", default=[])
     options = parser.parse_args()
     words = ["plain"] + [str(listen(None)) for _ in range(options.plain)]
-    if options.tls:
+    for number, certificate in enumerate(options.tls):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*options.tls)
-        words += ["tls", str(listen(context))]
+        context.load_cert_chain(*certificate)
+        words += ["tls"] * (number == 0) + [str(listen(context))]
     print(*words, flush=True)
     sys.stdin.read()
     os._exit(0)

@@ -1,4 +1,4 @@
-/* check_main.h - how a Check program ends. */
+/* check_main.h - what all Check programs share. */
 #ifndef CHECK_MAIN_H
 #define CHECK_MAIN_H
 

@@ -126,7 +126,7 @@ static void on_end(void *user, const leat_error *error)
     else leat__error_clear(&f->error);
 }
 
-const leat__transfer_callbacks fetch_callbacks = {on_data, on_end};
+const leat__transfer_callbacks fetch_callbacks = {.data = on_data, .end = on_end};
 
 void fetch_start_range(fetch *f, world *w, const char *url, const leat__http_range *range)
 {

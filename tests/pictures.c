@@ -58,14 +58,19 @@ static void put_u32(uint8_t *out, uint32_t value)
     out[3] = (uint8_t)value;
 }
 
+size_t picture_chunk(uint8_t *out, const char *type, const void *bytes, size_t size)
+{
+    put_u32(out, (uint32_t)size);
+    memcpy(out + 4, type, 4);
+    if (size) memcpy(out + 8, bytes, size);
+    put_u32(out + 8 + size, (uint32_t)crc32(0, out + 4, (uInt)(size + 4)));
+    return size + 12;
+}
+
 void picture_insert_chunk(picture *png, size_t at, const char *type, const void *bytes, size_t size)
 {
     uint8_t *chunk = need(malloc(size + 12));
-    put_u32(chunk, (uint32_t)size);
-    memcpy(chunk + 4, type, 4);
-    if (size) memcpy(chunk + 8, bytes, size);
-    put_u32(chunk + 8 + size, (uint32_t)crc32(0, chunk + 4, (uInt)(size + 4)));
-    picture_insert(png, at, chunk, size + 12);
+    picture_insert(png, at, chunk, picture_chunk(chunk, type, bytes, size));
     free(chunk);
 }
 
@@ -291,10 +296,21 @@ static png_color palette_colour(unsigned i)
     return (png_color){(png_byte)noise(i, 1, 7), (png_byte)noise(i, 2, 7), (png_byte)noise(i, 3, 7)};
 }
 
+/* How much is allocated while a picture is written, so that not every piece copies all before it. */
+static size_t room_for(size_t size)
+{
+    size_t room = 4096;
+    while (room < size) room *= 2;
+    return room;
+}
+
 static void on_png_write(png_structp codec, png_bytep bytes, size_t size)
 {
     picture *out = png_get_io_ptr(codec);
-    picture_insert(out, out->size, bytes, size);
+    const size_t room = room_for(out->size + size);
+    if (room != room_for(out->size)) out->data = need(realloc(out->data, room));
+    memcpy(out->data + out->size, bytes, size);
+    out->size += size;
 }
 
 static void on_png_flush(png_structp codec)
@@ -333,7 +349,7 @@ static void pack_row(const png_form *form, uint32_t y, uint8_t *row)
 
 picture picture_png(const png_form *form)
 {
-    picture out = {need(malloc(1)), 0};
+    picture out = {need(malloc(room_for(0))), 0};
     png_structp codec = need(png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL));
     png_infop info = need(png_create_info_struct(codec));
     if (setjmp(png_jmpbuf(codec))) abort();
@@ -355,6 +371,7 @@ picture picture_png(const png_form *form)
     png_destroy_write_struct(&codec, &info);
     free(rows);
     free(pixels);
+    out.data = need(realloc(out.data, out.size)); /* exactly, so that a sanitizer sees */
     return out;
 }
 

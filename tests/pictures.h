@@ -65,6 +65,9 @@ uint8_t *picture_png_reference(const picture *png, unsigned channels);
 void picture_insert(picture *of, size_t at, const void *bytes, size_t size);
 void picture_remove(picture *of, size_t at, size_t size);
 
+/* Writes a PNG chunk of this type with its CRC; how many bytes it takes: size + 12. */
+size_t picture_chunk(uint8_t *out, const char *type, const void *bytes, size_t size);
+
 /* A PNG chunk of this type put in at an offset, with its CRC. */
 void picture_insert_chunk(picture *png, size_t at, const char *type, const void *bytes, size_t size);
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "stages/transform.h"
 
@@ -24,10 +25,11 @@ void leat__view_choose(const leat_image *image, uint32_t width, uint32_t height,
 
 static uint8_t *read_file(const char *path, size_t *size)
 {
+    struct stat info;
     FILE *file = fopen(path, "rb");
     if (!file) return NULL;
-    uint8_t *data = malloc(64 << 20);
-    *size = data ? fread(data, 1, 64 << 20, file) : 0;
+    uint8_t *data = fstat(fileno(file), &info) == 0 ? malloc((size_t)info.st_size) : NULL;
+    *size = data ? fread(data, 1, (size_t)info.st_size, file) : 0;
     fclose(file);
     return data;
 }

@@ -55,14 +55,14 @@ def make_authority(folder, name):
     return path + '.pem'
 
 
-def make_certificate(folder, name, authority, subject):
-    """folder/NAME.pem and .key, signed by the authority; subject: as in "IP:127.0.0.1"."""
+def make_certificate(folder, name, authority, subject, days=2):
+    """folder/NAME.pem and .key, signed by the authority; subject: as in "IP:127.0.0.1"; days: -1 is expired."""
     path, ca = os.path.join(folder, name), os.path.splitext(authority)[0]
     openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', f'/CN={name}',
             '-keyout', path + '.key', '-out', path + '.csr')
     with open(path + '.ext', 'w', encoding='ascii') as file:
         file.write(f'subjectAltName = {subject}\n')
-    openssl('x509', '-req', '-in', path + '.csr', '-CA', authority, '-CAkey', ca + '.key', '-CAcreateserial', '-days', '2',
+    openssl('x509', '-req', '-in', path + '.csr', '-CA', authority, '-CAkey', ca + '.key', '-CAcreateserial', '-days', str(days),
             '-extfile', path + '.ext', '-out', path + '.pem')
     return path + '.pem', path + '.key'
 
@@ -135,12 +135,17 @@ class Nginx(Server):
 
 
 class Chaos(Server):
-    """chaos_server.py; its behaviours are told in its own words. `folder`: whose files it serves under their names."""
+    """chaos_server.py; its behaviours are told in its own words. `folder`: whose files it serves under their names; `plain`: on so
+    many ports; `certificates`: (certificate, key) of each TLS port."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, plain=1, certificates=()):
         self.folder = folder
-        self.process = subprocess.Popen([sys.executable, CHAOS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.port = int(self.process.stdout.readline().split()[1])
+        options = ['--plain', str(plain)] + [word for pair in certificates for word in ('--tls', *pair)]
+        self.process = subprocess.Popen([sys.executable, CHAOS, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        words = self.process.stdout.readline().split()
+        self.ports = [int(word) for word in words[1:1 + plain]]
+        self.tls_ports = [int(word) for word in words[2 + plain:]]
+        self.port = self.ports[0]
 
     def url(self, behaviour, name, **query):
         query['dir'] = self.folder

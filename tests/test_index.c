@@ -20,7 +20,7 @@
 #include "stages/index.h"
 #include "stages/indexforeign.h"
 #include "stages/indexlayout.h"
-#include "stages/jsonread.h"
+#include "pipeline/jsonread.h"
 
 static leat_error error;
 

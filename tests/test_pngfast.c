@@ -93,12 +93,15 @@ static void append_idats(leat__random *random, picture *to, const uint8_t *rows,
     uint8_t *packed = malloc(bound);
     z.next_out = packed, z.avail_out = (uInt)bound;
     ck_assert_int_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
+    uint8_t *chunks = malloc(z.total_out + (z.total_out / most + 1) * 12), *end = chunks; /* one by one each would copy all so far */
     for (size_t at = 0, length; at < z.total_out; at += length) {
         length = most < z.total_out - at ? most : z.total_out - at;
-        append_chunk(to, "IDAT", packed + at, length);
+        end += picture_chunk(end, "IDAT", packed + at, length);
     }
+    picture_insert(to, to->size, chunks, (size_t)(end - chunks));
     deflateEnd(&z);
     free(packed);
+    free(chunks);
 }
 
 static void append_ancillary(leat__random *random, picture *to)
@@ -310,13 +313,13 @@ static void mend_adler(picture *of)
     leat_error error;
     if (leat__png_walk(of->data, of->size, &o, &error) != LEAT_OK || o.idats != 1 || o.packed_size < 6) return;
     struct libdeflate_decompressor *lax = libdeflate_alloc_decompressor();
-    size_t most = 300 * (1 + 300 * 4) + 1000, size;
-    uint8_t *rows = malloc(most), *stream = of->data + o.idat + 8;
-    if (libdeflate_deflate_decompress(lax, stream + 2, o.packed_size - 6, rows, most, &size) == LIBDEFLATE_SUCCESS) {
+    static uint8_t rows[300 * (1 + 300 * 4) + 1000];
+    uint8_t *stream = of->data + o.idat + 8;
+    size_t size;
+    if (libdeflate_deflate_decompress(lax, stream + 2, o.packed_size - 6, rows, sizeof rows, &size) == LIBDEFLATE_SUCCESS) {
         uint32_t adler = libdeflate_adler32(1, rows, size);
         for (unsigned i = 0; i < 4; i++) stream[o.packed_size - 4 + i] = (uint8_t)(adler >> (24 - 8 * i));
     }
-    free(rows);
     libdeflate_free_decompressor(lax);
 }
 

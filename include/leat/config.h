@@ -133,6 +133,14 @@ typedef struct leat_config {
                                  another after a redirect */
     size_t header_count;
 
+    const char *cache;        /* directory that shards of HTTP(S) sources are kept in while they stream: each is downloaded once by
+                                 all processes of the machine that share it, and served from there afterwards. Made if it is
+                                 not there; has to be of this user's own. Objects under one URL are taken to stay the same
+                                 (leat_cache_remove). Loose files are not kept. A full disk only means streaming. NULL: none */
+    uint64_t cache_limit;     /* bytes on disk of all in it: the least recently used shards go first, those in use never. A shard
+                                 that is larger ends the run (LEAT_EINVAL; in leat_open, where an index tells its size). 0: 90% of
+                                 what the disk has free or the cache has taken already; a shard that is larger streams */
+
     /* ---- what ---- */
     const leat_field *fields; /* what becomes which tensor; NULL: "image" (jpg;jpeg;png...) and an optional "label" (cls) */
     size_t field_count;

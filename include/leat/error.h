@@ -33,6 +33,7 @@ extern "C" {
     X(EREDIRECT, 26, "redirect", "a redirect is refused or never ends")                                                \
     X(EENCODING, 27, "encoding", "the server sent a content encoding nobody asked for")                                \
     X(EHEADERS, 28, "headers", "the server's headers are too large or malformed")                                      \
+    X(ERETRIES, 29, "retries", "the server failed too often: it is asked no more for a while")                         \
     X(ETRUNCATED, 30, "truncated", "data ends too early")                                                              \
     X(EOVERSIZE, 31, "oversize", "more data came than was announced or is allowed")                                    \
     X(EFORMAT, 32, "format", "data is not of a known format")                                                          \
@@ -46,6 +47,8 @@ extern "C" {
     X(ECLOSED, 42, "closed", "the loader is closed")                                                                   \
     X(EFORKED, 43, "forked", "the loader belongs to the parent process")                                               \
     X(EEXISTS, 44, "exists", "a file that would be written is there already")                                          \
+    X(ECHECKSUM, 45, "checksum", "a size or checksum is not what it should be")                                        \
+    X(EDISK, 46, "disk", "writing to the disk failed")                                                                 \
     X(EBUG, 50, "bug", "leat broke a rule of its own: please report it")
 
 typedef enum leat_code {

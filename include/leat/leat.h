@@ -3,8 +3,10 @@
 #define LEAT_LEAT_H
 
 #include <leat/batch.h>
+#include <leat/cache.h>
 #include <leat/config.h>
 #include <leat/error.h>
+#include <leat/fetch.h>
 #include <leat/index.h>
 #include <leat/loader.h>
 #include <leat/measure.h>

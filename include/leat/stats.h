@@ -43,6 +43,10 @@ typedef struct leat_statistics {
     uint64_t ignored;          /* directories, links and devices in archives; files of no known kind in folders */
     uint64_t bytes_read;       /* from disks and the network, as stored */
     uint64_t retries;          /* transfers begun again after a transient failure */
+    uint64_t cache_hits;       /* shards served whole from leat_config.cache */
+    uint64_t cache_misses;     /* shards that had to be downloaded into it, by this process or, at the time, by another one */
+    uint64_t cache_bypassed;   /* shards that streamed past it: no room, or the disk failed */
+    uint64_t cache_damaged;    /* shards found damaged in it: put aside and downloaded again */
     uint64_t windows_cut;      /* shuffle windows made smaller because memory_limit could not hold them */
     uint32_t rank, world;      /* as they are used */
     char launcher[24];         /* where they come from: "config", "torchrun", "openmpi", "pmi", "slurm", "kubernetes", or ""

@@ -6,7 +6,7 @@
  * Threads: one at a time.
  * Invariants: start <= at <= end; depth <= LEAT__JSON_DEPTH.
  * Not here: writing (cli/json.c). */
-#include "stages/jsonread.h"
+#include "pipeline/jsonread.h"
 
 #include <assert.h>
 #include <string.h>
