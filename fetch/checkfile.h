@@ -16,6 +16,7 @@ typedef struct leat__expected {
     bool has_crc;
     uint32_t crc32c;
     leat__sum sums[2];       /* recorded, and listed; kind NONE: none */
+    uint64_t time_s;         /* when that was recorded; 0: never */
 } leat__expected;
 
 typedef enum leat__found {

@@ -34,6 +34,7 @@ struct leat__committer {
     bool hurry, ending;
     /* the thread's */
     leat__record_writer *records;
+    bool unsynced;                 /* names were given since the last sync */
     int folder_fd;                 /* where the last file went: the next one often goes there, too */
     char folder[FOLDER_BYTES];
 };
@@ -91,13 +92,22 @@ static leat_code record_all(leat__committer *committer, leat__target *first, lea
     return code ? code : leat__record_flush(committer->records, error);
 }
 
+static leat_code sync_disk(leat__committer *committer, leat_error *error)
+{
+    leat__run *run = committer->run;
+    committer->unsynced = false;
+    if (run->config.fast || syncfs(run->work.fd) == 0) return LEAT_OK;
+    return leat__disk_fail(run, "syncing files", errno, error);
+}
+
 static void commit_group(leat__committer *committer, leat__target *first)
 {
     leat__run *run = committer->run;
     leat_error error;
     leat_code code = record_all(committer, first, &error);
     if (code && code != LEAT_EDISK) error.code = LEAT_EDISK;
-    if (!code && !run->config.fast && syncfs(run->work.fd)) code = leat__disk_fail(run, "syncing files", errno, &error);
+    if (!code) code = sync_disk(committer, &error);
+    committer->unsynced = !code;
     for (leat__target *target = first, *next; target; target = next) {
         next = target->next;
         if (code) {
@@ -141,6 +151,8 @@ static void *committer_main(void *argument)
         pthread_mutex_lock(&committer->lock);
     }
     pthread_mutex_unlock(&committer->lock);
+    leat_error error; /* the last group's names; those of others came with the next group's data */
+    if (committer->unsynced && sync_disk(committer, &error)) leat__run_stop(committer->run, &error);
     return NULL;
 }
 

@@ -26,7 +26,7 @@ static void mark_of(const struct stat *status, char etag[128])
 
 static int open_source(const char *source, struct stat *status, leat_error *error)
 {
-    int fd = open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = TEMP_FAILURE_RETRY(open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (fd < 0) leat__fail_errno(error, leat__code_of_errno(errno), errno, "cannot open it");
     else if (fstat(fd, status)) leat__fail_errno(error, LEAT_EIO, errno, "cannot look at it");
     else if (!S_ISREG(status->st_mode)) leat__fail(error, LEAT_EUNSUPPORTED, 0, "not a regular file");

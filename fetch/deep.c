@@ -26,7 +26,9 @@
 #include "stages/image.h"
 #include "stages/npy.h"
 
-enum { READ_BYTES = 1 << 20, IMAGE_BYTES = 256 << 20, READER_MEMORY = 256 << 20 };
+enum { READ_BYTES = 1 << 20, IMAGE_BYTES = 256 << 20 };
+
+#define READER_MEMORY (UINT64_C(16) << 30) /* at most: a sample may span a quarter of it, and takes what it spans; else a few MB */
 
 static const leat__image_limits image_limits = {.max_pixels = 1000000000, .max_codec_bytes = UINT64_C(1) << 40};
 

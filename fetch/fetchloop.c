@@ -15,6 +15,7 @@ enum { TICK_MS = 100, REFILL_MS = 10, BEAT_TICKS = LEAT__OWNER_BEAT_S * 1000 / T
 static void on_wake(void *user)
 {
     leat__run *run = user;
+    if (run->ended) return; /* the loop's own end wakes it, too */
     leat__writing_reap(run);
     leat__streams_resume(run);
     leat__targets_start(run);
@@ -135,6 +136,7 @@ static void end(void *argument)
 {
     leat__run *run = argument;
     assert(TAILQ_EMPTY(&run->queued) && TAILQ_EMPTY(&run->active) && !leat__pool_is_busy(run->pool));
+    run->ended = true;
     leat__teller_picture(run);
     leat__http_close(run->http, on_http_closed, run);
 }

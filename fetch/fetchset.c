@@ -3,11 +3,13 @@
  * Limits:  memory. Each transfer fills one buffer, and as much again waits for the disk; so a chunk is memory_limit / (4 * jobs), as a power of two from
  *          16 KiB (what curl gives at a time) to 256 KiB; less cannot work, and is refused with both numbers (F13).
  * Threads: the caller's. */
+#include <errno.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "fetch/run.h"
 #include "loader/launch.h"
@@ -57,6 +59,11 @@ static leat_code check(const leat_fetch_config *config, leat_error *error)
     if (config->threads > MOST_JOBS) return refuse(error, "threads", config->threads, 1, MOST_JOBS);
     if (config->retries > 100) return refuse(error, "retries", config->retries, 1, 100);
     if ((unsigned)config->layout > LEAT_FETCH_HASHED) return leat__fail(error, LEAT_EINVAL, 0, "layout %d is none", (int)config->layout);
+    if (config->ca_file && access(config->ca_file, R_OK)) {
+        char shown[512];
+        return leat__fail_errno(error, LEAT_EINVAL, errno, "cannot read the certificate authorities '%s'",
+                                leat__escape(shown, sizeof shown, config->ca_file, strlen(config->ca_file)));
+    }
     if (config->part_bytes > (uint64_t)1 << 40) return refuse(error, "part_bytes", config->part_bytes, MAX_CHUNK, (uint64_t)1 << 40);
     return LEAT_OK;
 }

@@ -27,11 +27,11 @@
 enum { QUOTED_BYTES = 6 * LEAT__RECORD_URL + 3, ASIDE_BYTES = LEAT__TOKEN_BYTES + 24 };
 
 struct leat__fixing {
-    /* fixed after creation */
+    /* fixed after creation, or with the first file */
     const leat__root *root;       /* borrowed */
     leat__root state, bad;        /* DIR/.leat, and bad in it, which is open while it runs */
     char token[LEAT__TOKEN_BYTES];
-    FILE *list;
+    FILE *list;                   /* NULL: nothing has been added */
     char *quoted;                 /* room for a string of JSON */
     /* what was added */
     char **paths;
@@ -43,36 +43,31 @@ struct leat__fixing {
 
 /* ---- the list ---- */
 
-static FILE *make_list(const leat__fixing *fixing)
+/* With the first file: where nothing is recorded there is no .leat, and nothing to be mended. */
+static leat_code make_list(leat__fixing *fixing, leat_error *error)
 {
     char name[ASIDE_BYTES];
+    leat_code code = leat__root_open_beneath(fixing->root, LEAT__STATE_FOLDER, false, &fixing->state, error);
+    if (code) return code;
     snprintf(name, sizeof name, "fix.%s", fixing->token);
     int fd = leat__root_openat(&fixing->state, name, O_CREAT | O_EXCL | O_RDWR, 0600);
-    if (fd < 0) return NULL;
-    unlinkat(fixing->state.fd, name, 0);
-    FILE *list = fdopen(fd, "w");
-    int number = errno;
-    if (!list) close(fd);
-    errno = number;
-    return list;
+    if (fd >= 0) unlinkat(fixing->state.fd, name, 0);
+    fixing->list = fd < 0 ? NULL : fdopen(fd, "w");
+    if (fixing->list) return LEAT_OK;
+    leat__fail_errno(error, LEAT_EDISK, errno, "making a list in %s/" LEAT__STATE_FOLDER, fixing->root->shown);
+    if (fd >= 0) close(fd);
+    return LEAT_EDISK;
 }
 
-leat__fixing *leat__fixing_new(const leat__root *root, leat_error *error)
+leat__fixing *leat__fixing_new(const leat__root *root)
 {
     leat__fixing *fixing = calloc(1, sizeof *fixing);
-    if (!fixing || !(fixing->quoted = malloc(QUOTED_BYTES))) {
-        free(fixing);
-        leat__fail(error, LEAT_ENOMEM, 0, "no memory for a list");
-        return NULL;
-    }
+    if (!fixing) return NULL;
     fixing->root = root;
     fixing->state.fd = fixing->bad.fd = -1;
     leat__token token = leat__token_of_self();
     leat__token_write(&token, fixing->token);
-    if (leat__root_open_beneath(root, LEAT__STATE_FOLDER, true, &fixing->state, error)) goto fail;
-    if ((fixing->list = make_list(fixing))) return fixing;
-    leat__fail_errno(error, LEAT_EDISK, errno, "making a list in %s/" LEAT__STATE_FOLDER, root->shown);
-fail:
+    if ((fixing->quoted = malloc(QUOTED_BYTES))) return fixing;
     leat__fixing_free(fixing);
     return NULL;
 }
@@ -120,6 +115,8 @@ static void write_line(leat__fixing *fixing, const leat__expected *expected)
 
 leat_code leat__fixing_add(leat__fixing *fixing, const leat__expected *expected, leat_error *error)
 {
+    leat_code code = fixing->list ? LEAT_OK : make_list(fixing, error);
+    if (code) return code;
     if (fixing->count == fixing->room) {
         size_t room = fixing->room ? 2 * fixing->room : 16;
         char **larger = reallocarray(fixing->paths, room, sizeof *larger);

@@ -57,7 +57,7 @@ static leat_code list(leat__run *run, void (*each)(void *, const char *, const c
 {
     char id[LEAT__FETCH_ID], token[LEAT__TOKEN_BYTES];
     bool journal;
-    int fd = openat(run->work.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = TEMP_FAILURE_RETRY(openat(run->work.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     DIR *folder = fd < 0 ? NULL : fdopendir(fd);
     if (!folder) {
         if (fd >= 0) close(fd);

@@ -28,6 +28,7 @@ struct leat__lookers {
     unsigned thread_count;
     /* the asking thread's */
     unsigned open;
+    uint64_t asked;
     /* under the lock */
     pthread_mutex_t lock;
     pthread_cond_t put, done;
@@ -91,6 +92,7 @@ bool leat__lookers_put(leat__lookers *lookers, const leat__expected *expected)
     look->expected = *expected;
     look->expected.path = memcpy((char *)(look + 1), expected->path, path);
     look->expected.url = memcpy((char *)(look + 1) + path, expected->url, url);
+    look->number = lookers->asked++;
     lookers->open++;
     pthread_mutex_lock(&lookers->lock);
     STAILQ_INSERT_TAIL(&lookers->questions, look, link);

@@ -13,6 +13,7 @@
 typedef struct leat__look {
     STAILQ_ENTRY(leat__look) link;
     leat__expected expected; /* its strings: in one allocation with this */
+    uint64_t number;         /* of the question: 0, 1, 2 ... */
     leat__found found;
     uint64_t bytes;
     leat_code code;          /* of BAD and the like: why; LEAT_ENOMEM and LEAT_ESYSTEM: it could not be looked at */

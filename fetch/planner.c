@@ -72,7 +72,7 @@ static bool make_id(const leat__entry *entry, char id[LEAT__FETCH_ID])
 
 void leat__planner_wake_locked(leat__run *run)
 {
-    bool room = run->waiting <= run->config.jobs && run->alive <= MOST_ALIVE * 3 / 4;
+    bool room = run->waiting <= run->config.jobs / 2 && run->alive <= MOST_ALIVE * 3 / 4;
     if (run->alive == 0 || (run->planner_waits && room)) pthread_cond_signal(&run->changed);
 }
 
@@ -80,10 +80,10 @@ void leat__planner_wake_locked(leat__run *run)
 static bool wait_for_room(leat__run *run)
 {
     pthread_mutex_lock(&run->lock);
-    run->planner_waits = run->alive >= MOST_ALIVE || run->waiting >= 2 * (uint64_t)run->config.jobs;
+    run->planner_waits = run->alive >= MOST_ALIVE || run->waiting >= run->config.jobs;
     while (run->planner_waits && !atomic_load(&run->stopping)) {
         pthread_cond_wait(&run->changed, &run->lock);
-        run->planner_waits = run->waiting > run->config.jobs || run->alive > MOST_ALIVE * 3 / 4;
+        run->planner_waits = run->waiting > run->config.jobs / 2 || run->alive > MOST_ALIVE * 3 / 4;
     }
     run->planner_waits = false;
     pthread_mutex_unlock(&run->lock);
@@ -124,6 +124,12 @@ static bool post(planning *p, const leat__entry *entry, bool replace, bool secon
         leat__tell_failed(run, entry, 0, &error);
         if (leat__disk_is_full(&error)) leat__run_stop(run, &error);
         return !atomic_load(&run->stopping);
+    }
+    struct stat status;
+    if (!replace && leat__root_stat(&run->root, entry->path, &status) == 0) { /* who had it before has just finished it */
+        leat__run_drop_claim(run, target->id);
+        leat__target_free(target);
+        return put_aside(p, entry, LEAT__LATER_OTHERS);
     }
     target->replace = replace;
     target->second = second;

@@ -362,6 +362,7 @@ struct leat__run {
     int64_t tokens;                /* of --limit-rate, bytes; below 0: owed */
     uint64_t refilled_ns;
     bool cancelled;                /* nothing more is begun */
+    bool ended;                    /* no job will come back */
     uint64_t bytes;                /* that came */
     /* under the lock */
     pthread_mutex_t lock;

@@ -36,10 +36,10 @@ static FILE *file_new(int folder)
 {
     static atomic_uint number;
     char name[64];
-    int fd = openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int fd = TEMP_FAILURE_RETRY(openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     if (fd < 0) { /* a file system that has no such thing */
         snprintf(name, sizeof name, "spill-%d-%u", (int)getpid(), atomic_fetch_add(&number, 1));
-        fd = openat(folder, name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+        fd = TEMP_FAILURE_RETRY(openat(folder, name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600));
         if (fd >= 0) unlinkat(folder, name, 0);
     }
     if (fd < 0) return NULL;

@@ -19,8 +19,9 @@
 
 enum {
     MOST_TRANSFERS = 4096,   /* in the client, those included that wait for a host that is throttled or dead */
-    WAITING = 16,            /* that wait for a place, so that none is ever empty */
+    WAITING = 16,            /* that wait for a place, so that none is ever empty; but no more than are under way */
     RUN_WORTH = 4,           /* parts that a connection would fetch alone: fewer are not worth another one (F14 looks after slow ones) */
+    LOOKED_AT_BYTES = 1 << 20, /* a file for which the disk is asked for its room beforehand */
     RENEW_BYTES = 1 << 20,   /* left of a transfer that is worth another connection */
 };
 #define RENEW_NS UINT64_C(3000000000) /* how long a transfer crawls before */
@@ -126,7 +127,8 @@ bool leat__streams_have_room(leat__run *run)
     leat__http_get_stats(run->http, &stats);
     if (run->transfers >= MOST_TRANSFERS) return false;
     /* a place is free although others wait: their hosts are throttled or dead, and must not hold up the others */
-    return stats.active + stats.paused < run->config.jobs || stats.waiting < WAITING;
+    uint32_t waiting = run->config.jobs < WAITING ? run->config.jobs : WAITING;
+    return stats.active + stats.paused < run->config.jobs || stats.waiting < waiting;
 }
 
 /* ---- what the server says ---- */
@@ -145,10 +147,10 @@ static bool disk_has_room(leat__target *target, leat_error *error)
 {
     leat__run *run = target->run;
     struct statvfs disk;
-    if (target->total < (64u << 20) || fstatvfs(run->root.fd, &disk)) return true;
+    if (target->total < LOOKED_AT_BYTES || fstatvfs(run->root.fd, &disk)) return true;
     if (target->total <= (uint64_t)disk.f_bavail * disk.f_frsize) return true;
-    leat__fail(error, LEAT_EDISK, ENOSPC, "the disk is too small in %s: the file needs %.1f MB, %.1f MB are free", run->root.shown,
-               (double)target->total / 1e6, (double)disk.f_bavail * (double)disk.f_frsize / 1e6);
+    leat__fail_errno(error, LEAT_EDISK, ENOSPC, "%s: the file needs %.1f MB where %.1f MB are free", run->root.shown,
+                     (double)target->total / 1e6, (double)disk.f_bavail * (double)disk.f_frsize / 1e6);
     return false;
 }
 

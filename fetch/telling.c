@@ -99,8 +99,13 @@ void leat__tell(leat__run *run, leat_fetch_event_kind kind, const leat__entry *e
     one->event.url = one->text;
     one->event.path = one->text + lengths[0] + 1;
     one->event.reason = one->event.path + lengths[1] + 1;
-    if (error) one->error = *error;
-    if (error) one->event.error = &one->error;
+    if (error) {
+        char shown[512];
+        leat__fail(&one->error, error->code, error->system, "%s: %.500s",
+                   leat__escape(shown, sizeof shown, one->event.url, strlen(one->event.url)), error->message);
+        one->error.offset = error->offset;
+        one->event.error = &one->error;
+    }
     pthread_mutex_lock(&teller->lock);
     STAILQ_INSERT_TAIL(&teller->list, one, link);
     if (++teller->count == TOLD_AT_ONCE) pthread_cond_signal(&teller->changed); /* fewer wait for the next look: a wake costs more than an event */
@@ -272,7 +277,7 @@ static void open_list_locked(leat__run *run)
     char name[LEAT__FETCH_NAME];
     list_name(run, ".part", name);
     if (run->state.fd < 0) return;
-    int fd = openat(run->state.fd, name, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = TEMP_FAILURE_RETRY(openat(run->state.fd, name, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600));
     run->failed_list = fd < 0 ? NULL : fdopen(fd, "w");
     if (fd >= 0 && !run->failed_list) close(fd);
 }

@@ -92,12 +92,12 @@ static leat_code keep(leat__target *target, leat_error *error)
 static int create(const leat__target *target)
 {
     const int flags = O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW;
-    int work = target->run->work.fd, fd = openat(work, target->name, flags, 0666);
+    int work = target->run->work.fd, fd = TEMP_FAILURE_RETRY(openat(work, target->name, flags, 0666));
     char journal[LEAT__FETCH_NAME];
     journal_name(target->name, journal);
     if (fd >= 0 || errno != EEXIST || faccessat(work, journal, F_OK, AT_SYMLINK_NOFOLLOW)) return fd;
     leat__leftover_remove(target->run, target->name);
-    return openat(work, target->name, flags, 0666);
+    return TEMP_FAILURE_RETRY(openat(work, target->name, flags, 0666));
 }
 
 leat_code leat__temporary_open(leat__target *target, leat_error *error)
@@ -174,6 +174,27 @@ static void take_parts(leat__target *target, const bool *there, const uint32_t *
     free(buffer);
 }
 
+static bool is_file(int folder, const char *name)
+{
+    struct stat status;
+    return fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
+}
+
+/* Removes what is no part or journal but has its name. */
+static void discard(int folder, const char *name)
+{
+    if (unlinkat(folder, name, 0) && errno == EISDIR) unlinkat(folder, name, AT_REMOVEDIR);
+}
+
+/* What lies behind the object's end is nobody's. */
+static leat_code cut_to_size(leat__target *target, leat_error *error)
+{
+    struct stat status;
+    if (fstat(target->fd, &status) == 0 && (uint64_t)status.st_size <= target->total) return LEAT_OK;
+    if (ftruncate(target->fd, (off_t)target->total) == 0) return LEAT_OK;
+    return leat__disk_fail(target->run, "cutting a file to its size", errno, error);
+}
+
 /* Gets both files to the own name: first the journal, then the data, whose name alone says that there is something. */
 static bool take_files(leat__target *target)
 {
@@ -184,8 +205,14 @@ static bool take_files(leat__target *target)
     name_of(target, target->journal_of, old);
     journal_name(old, old_journal);
     name_of(target, target->data_of, old);
-    bool fine = renameat(work, old_journal, work, journal) == 0 && renameat(work, old, work, target->name) == 0;
-    if (fine) target->fd = openat(work, target->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    bool fine = is_file(work, old) && is_file(work, old_journal);
+    if (!fine) {
+        discard(work, old);
+        discard(work, old_journal);
+    }
+    fine = fine && renameat(work, old_journal, work, journal) == 0 && renameat(work, old, work, target->name) == 0;
+    if (!fine) target->name[0] = 0;
+    if (fine) target->fd = TEMP_FAILURE_RETRY(openat(work, target->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     struct stat status;
     return target->fd >= 0 && fstat(target->fd, &status) == 0 && S_ISREG(status.st_mode);
 }
@@ -215,7 +242,7 @@ void leat__temporary_adopt(leat__target *target)
         target->total = head.total;
         memcpy(target->etag, head.etag, sizeof target->etag);
         memcpy(target->modified, head.modified, sizeof target->modified);
-        take_parts(target, there, crcs);
+        if (!cut_to_size(target, &error)) take_parts(target, there, crcs);
         target->ranges = target->sized = target->learnt = true;
         if (!target->grid.there && !atomic_load(&target->run->stopping)) code = leat__fail(&error, LEAT_ECORRUPT, 0, "none of its parts is whole");
     }

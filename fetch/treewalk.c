@@ -164,7 +164,7 @@ static leat_code visit_folder(struct travel *travel)
 {
     bool is_top = travel->length == travel->top;
     struct names names = {0};
-    int fd = open(travel->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (is_top ? 0 : O_NOFOLLOW));
+    int fd = TEMP_FAILURE_RETRY(open(travel->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (is_top ? 0 : O_NOFOLLOW)));
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     int number = dir ? 0 : errno;
     if (fd >= 0 && !dir) close(fd);

@@ -24,7 +24,6 @@ enum { QUEUE = 256, PROGRESS_NS = 100000000 };
 #define RECORDED "recorded" /* it is in a record, or a file of --checksums that is there */
 #define LISTED "listed"     /* this name in --checksums was some file's */
 #define GOOD "good"
-#define JUDGED "judged"     /* it was told as bad or missing */
 
 typedef struct verification {
     /* fixed after creation */
@@ -35,7 +34,9 @@ typedef struct verification {
     leat__lookers *lookers;
     /* while it runs */
     leat__finished *seen;
+    bool has_records;
     struct leat__looks suspects;/* bad or missing, as one record says */
+    size_t suspect_count;
     leat_error error;           /* why it ends */
     leat_verify_progress now;
     uint64_t told_ns;
@@ -89,7 +90,8 @@ static void take_answer(verification *v, leat__look *look)
     if (!good && !is_our_failure(look->code)) {
         v->now.bad += look->found != LEAT__FOUND_MISSING;
         v->now.missing += look->found == LEAT__FOUND_MISSING;
-        STAILQ_INSERT_HEAD(&v->suspects, look, link);
+        STAILQ_INSERT_TAIL(&v->suspects, look, link);
+        v->suspect_count++;
         return;
     }
     if (good) count_good(v, look);
@@ -147,17 +149,14 @@ static bool add_listed(verification *v, leat__expected *expected)
     return true;
 }
 
-/* A record that says what an earlier one said of the same name is passed over: only the look would be repeated. */
 static bool on_record(void *user, const leat__record *record)
 {
     verification *v = user;
+    v->has_records = true;
     leat__expected expected = {.path = record->path, .url = record->url, .bytes = record->bytes, .has_crc = true,
-                               .crc32c = record->crc32c, .sums = {record->sum}};
-    uint64_t key = record->bytes * UINT64_C(0x9e3779b97f4a7c15) ^ record->crc32c;
-    if (leat__finished_has(v->seen, record->path, record->url, key)) return goes_on(v);
-    if (!leat__finished_add(v->seen, record->path, record->url, key)) leat__fail(&v->error, LEAT_ENOMEM, 0, "no memory for names");
+                               .crc32c = record->crc32c, .sums = {record->sum}, .time_s = record->time_s};
     add_listed(v, &expected);
-    if (!is_noted(v, record->path, RECORDED)) note(v, record->path, RECORDED);
+    note(v, record->path, RECORDED);
     return ask(v, &expected);
 }
 
@@ -199,15 +198,22 @@ static bool ask_listed(verification *v)
     return more;
 }
 
+static leat_code fail_unknown(const verification *v, leat_error *error)
+{
+    return leat__fail(error, LEAT_ENOTFOUND, 0, "%s: nothing is recorded here by leat fetch: give checksums, or look deep", v->root.shown);
+}
+
 static leat_code ask_all(verification *v, leat_error *error)
 {
     struct stat state;
     uint64_t torn;
-    bool has_state = v->state.fd >= 0 && fstat(v->state.fd, &state) == 0;
+    bool has_state = v->state.fd >= 0 && fstat(v->state.fd, &state) == 0, any = v->sums || v->config->deep;
     leat_code code = has_state ? leat__records_read(&v->state, on_record, v, &torn, error) : LEAT_OK;
+    if (!code && !v->has_records && !any) code = fail_unknown(v, error);
     leat__treewalk walk = {.skipped = has_state ? &state : NULL, .file = on_file, .bad = on_bad_file, .user = v};
     if (!code && goes_on(v)) code = leat__treewalk_run(&walk, v->config->directory, error);
     if (!code) ask_listed(v);
+    if (code) atomic_store(&v->stopping, true);
     collect(v, 0);
     return code;
 }
@@ -255,14 +261,12 @@ static leat_code fix(verification *v, const leat__look *look, leat__fixing *fixi
     return LEAT_OK;
 }
 
-/* Counts and tells a suspect that no other record clears; and has it fixed. */
+/* Counts and tells a suspect, and has it fixed. */
 static leat_code judge(verification *v, const leat__look *look, leat__fixing *fixing, leat_error *error)
 {
     leat_error what;
     const char *path = look->expected.path;
     bool missing = look->found == LEAT__FOUND_MISSING;
-    if (is_noted(v, path, GOOD) || is_noted(v, path, JUDGED)) return LEAT_OK;
-    note(v, path, JUDGED);
     v->result->bad += !missing;
     v->result->missing += missing;
     v->result->bytes += look->bytes;
@@ -272,19 +276,53 @@ static leat_code judge(verification *v, const leat__look *look, leat__fixing *fi
     return fixing ? fix(v, look, fixing, error) : LEAT_OK;
 }
 
-/* Suspects lie last first: the last record of a file was written last, so it counts first. */
+/* By name; of one name by time, the last record first: it was written last. */
+static int compare(const void *left, const void *right)
+{
+    const leat__look *a = *(leat__look *const *)left, *b = *(leat__look *const *)right;
+    int names = strcmp(a->expected.path, b->expected.path);
+    if (names) return names;
+    if (a->expected.time_s != b->expected.time_s) return a->expected.time_s > b->expected.time_s ? -1 : 1;
+    return a->number > b->number ? -1 : a->number < b->number;
+}
+
+/* The suspects, sorted; NULL if memory is short. */
+static leat__look **sort_suspects(const verification *v)
+{
+    leat__look **sorted = reallocarray(NULL, v->suspect_count + 1, sizeof *sorted), *look;
+    size_t count = 0;
+    if (!sorted) return NULL;
+    STAILQ_FOREACH(look, &v->suspects, link) sorted[count++] = look;
+    qsort(sorted, count, sizeof *sorted, compare);
+    return sorted;
+}
+
+/* Judges each name once, and only those that no record clears. */
+static leat_code judge_each(verification *v, leat__fixing *fixing, leat_error *error)
+{
+    leat__look **sorted = sort_suspects(v);
+    const char *last = "";
+    leat_code code = sorted ? LEAT_OK : leat__fail(error, LEAT_ENOMEM, 0, "no memory to sort what is bad");
+    for (size_t i = 0; i < v->suspect_count && !code; i++) {
+        const char *path = sorted[i]->expected.path;
+        bool told = strcmp(path, last) == 0;
+        last = path;
+        if (!told && !is_noted(v, path, GOOD)) code = judge(v, sorted[i], fixing, error);
+    }
+    free(sorted);
+    return code;
+}
+
 static leat_code judge_all(verification *v, leat_error *error)
 {
     const leat_verify_config *config = v->config;
     leat__fixing *fixing = NULL;
     leat_code code = LEAT_OK;
-    const leat__look *look;
-    if (config->fix && !STAILQ_EMPTY(&v->suspects)) {
-        if (!(fixing = leat__fixing_new(&v->root, error))) return error->code;
-        if (config->deep) v->checker = leat__checker_new(&v->root, config->directory, false, true, &v->stopping);
-        if (config->deep && !v->checker) code = leat__fail(error, LEAT_ENOMEM, 0, "no memory to look at files");
-    }
-    for (look = STAILQ_FIRST(&v->suspects); look && !code; look = STAILQ_NEXT(look, link)) code = judge(v, look, fixing, error);
+    if (v->suspect_count == 0) return LEAT_OK;
+    if (config->fix && !(fixing = leat__fixing_new(&v->root))) code = leat__fail(error, LEAT_ENOMEM, 0, "no memory to mend files");
+    if (fixing && config->deep && !(v->checker = leat__checker_new(&v->root, config->directory, false, true, &v->stopping)))
+        code = leat__fail(error, LEAT_ENOMEM, 0, "no memory to look at files");
+    if (!code) code = judge_each(v, fixing, error);
     if (!code && fixing) code = leat__fixing_run(fixing, config->directory, config->fetch, config->stop, on_fetched, v, error);
     leat__fixing_free(fixing);
     return code;
@@ -301,9 +339,7 @@ static leat_code open_all(verification *v, leat_error *error)
     leat_code code = leat__root_open(config->directory, false, &v->root, error);
     if (code) return code;
     code = leat__root_open_beneath(&v->root, LEAT__STATE_FOLDER, false, &v->state, error);
-    if (code == LEAT_ENOTFOUND && (config->checksums || config->deep)) code = LEAT_OK;
-    if (code == LEAT_ENOTFOUND)
-        return leat__fail(error, LEAT_ENOTFOUND, 0, "%s: nothing is recorded here by leat fetch: give checksums, or look deep", v->root.shown);
+    if (code == LEAT_ENOTFOUND) leat__error_clear(error), code = LEAT_OK;
     if (!code && config->checksums) code = leat__sums_read(config->checksums, &network, &v->sums, error);
     if (!code && !(v->seen = leat__finished_new())) code = leat__fail(error, LEAT_ENOMEM, 0, "no memory for names");
     return code;

@@ -9,7 +9,7 @@
  * Threads: loop thread; `the job's` members belong to the job while in_job.
  * States:  FREE --take--> TAKEN --start--> CHECKING (what a dead process has left, in jobs) --fetch--> FETCHING
  *          FETCHING --all written, or given up: finish--> FREE;  --throw_away, what was left is outdated: fetch--> FETCHING
- * Ends:    the claim goes with every end. Where the network failed, and at close, the file is left for the next one to go on with;
+ * Ends:    the claim goes with every end. Where the download failed, and at close, the file is left for the next one to go on with;
  *          else it is whole or removed. */
 #include "stages/fill.h"
 
@@ -99,11 +99,11 @@ static void drop_pieces(pieces *all)
 
 /* ---- the job ---- */
 
-/* Whether the next one that wants the object may go on with what has come. */
+/* Whether the next one that wants the object may go on with what has come: it has to be of one object, which the server is then
+ * asked about (If-Match). */
 static bool is_of_use(leat__fill_news news, const leat_error *error)
 {
-    if (news != LEAT__FILL_FAILED) return false;
-    return error->code == LEAT_ENETWORK || error->code == LEAT_ETIMEOUT || error->code == LEAT_EHTTP || error->code == LEAT_ERETRIES;
+    return news == LEAT__FILL_FAILED && error->code != LEAT_ECHANGED && error->code != LEAT_EOVERSIZE;
 }
 
 /* The fill ends here: with what, and why. */

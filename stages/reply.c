@@ -234,7 +234,9 @@ static bool as_expected(const leat__reply *reply, const leat__known *expected, u
     char a[200], b[200];
     if (expected->total != LEAT__NO_SIZE && total != LEAT__NO_SIZE && expected->total != total)
         return leat__fault_set(fault, LEAT_ECHANGED, LEAT__FAULT_FATAL, 0, "not the object that was expected: its size is "
-                               "%" PRIu64 ", %" PRIu64 " was expected", total, expected->total);
+                               "%" PRIu64 ", %" PRIu64 " was expected%s%s", total, expected->total,
+                               reply->type[0] ? "; Content-Type " : "",
+                               leat__escape(a, sizeof a, reply->type, strlen(reply->type)));
     if (expected->etag[0] && reply->etag[0] && strcmp(expected->etag, reply->etag))
         return leat__fault_set(fault, LEAT_ECHANGED, LEAT__FAULT_FATAL, 0, "not the object that was expected: its ETag is "
                                "%s, %s was expected", leat__escape(a, sizeof a, reply->etag, strlen(reply->etag)),

@@ -137,7 +137,7 @@ static leat_code sign_on(leat__cachedir *dir, leat_error *error)
     if (!code) {
         dir->beaten_ns = dir->env->now_ns(dir->env->user);
         leat__cachedir_tidy(dir);
-        dir->lock = openat(dir->root.fd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        dir->lock = TEMP_FAILURE_RETRY(openat(dir->root.fd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
         return LEAT_OK;
     }
     int number = error ? error->system : 0;

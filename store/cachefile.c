@@ -152,7 +152,8 @@ leat_code leat__cachefile_open(int folder, const char *name, const uint8_t *key,
                                leat_error *error)
 {
     *file = LEAT__NO_CACHEFILE;
-    file->fd = openat(folder, name, (write ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    const int flags = (write ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+    file->fd = TEMP_FAILURE_RETRY(openat(folder, name, flags));
     if (file->fd < 0) {
         bool strange = errno == ELOOP || errno == EISDIR || errno == ENXIO || errno == ENODEV; /* a link, a folder, a device */
         return leat__fail_errno(error, strange ? LEAT_ECORRUPT : leat__code_of_errno(errno), errno, "cannot open the cache file");
@@ -283,7 +284,7 @@ leat_code leat__cachewriter_create(int folder, const char *name, const leat__cac
     *writer = (leat__cachewriter){.file = LEAT__NO_CACHEFILE};
     snprintf(writer->name, sizeof writer->name, "%s", name);
     leat__cachefile *file = &writer->file;
-    file->fd = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    file->fd = TEMP_FAILURE_RETRY(openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (file->fd < 0) return leat__fail_errno(error, LEAT_EDISK, errno, "cannot make a file in the cache");
     lock(file->fd);
     file->head = *head;

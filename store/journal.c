@@ -214,7 +214,7 @@ leat_code leat__journal_create(int folder, const char *name, const leat__journal
     put_head(bytes, head);
     journal->parts = parts;
     journal->head_crc = get_u32(bytes + AT_CRC);
-    journal->fd = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    journal->fd = TEMP_FAILURE_RETRY(openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     leat_code code = journal->fd < 0 ? fail_journal(journal, "make", errno, error) : write_at_end(journal, bytes, HEADER, error);
     if (code) leat__journal_close(journal);
     else *out = journal;
@@ -279,7 +279,7 @@ leat_code leat__journal_open(int folder, const char *name, leat__journal_head *h
     *there = NULL;
     leat__journal *journal = journal_new(name);
     if (!journal) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a journal");
-    journal->fd = openat(folder, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    journal->fd = TEMP_FAILURE_RETRY(openat(folder, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     leat_error cause;
     leat_code code;
     if (journal->fd < 0) code = fail_journal(journal, "open", errno, &cause);

@@ -87,7 +87,7 @@ static leat_code fail_work(const char *done, const char *folder, const char *nam
 static void each_entry(leat__owner *owner, const char *folder, void (*each)(leat__owner *owner, const char *name, void *user),
                        void *user)
 {
-    int fd = openat(owner->work, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = TEMP_FAILURE_RETRY(openat(owner->work, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     DIR *entries = fd < 0 ? NULL : fdopendir(fd);
     if (!entries) {
         if (fd >= 0) close(fd);
@@ -108,7 +108,7 @@ static int sign(int work, const char *token)
     path_of(path, OWNERS, token);
     for (int i = 0; i < MOST_TURNS; i++) {
         if (utimensat(work, path, NULL, AT_SYMLINK_NOFOLLOW) == 0) return 0;
-        int fd = errno == ENOENT ? openat(work, path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666) : -1;
+        int fd = errno == ENOENT ? TEMP_FAILURE_RETRY(openat(work, path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666)) : -1;
         if (fd >= 0) close(fd);
         if (fd >= 0 || errno != ENOENT) return fd >= 0 ? 0 : errno;
         int number = make_folder(work, OWNERS);
@@ -187,7 +187,7 @@ static void look_at(leat__owner *owner, struct stranger *stranger, uint64_t now)
     struct stat status;
     path_of(path, OWNERS, stranger->token);
     stranger->looked_ns = now;
-    int fd = openat(owner->work, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = TEMP_FAILURE_RETRY(openat(owner->work, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     stranger->has_file = fd >= 0 || errno != ENOENT;
     bool known = fd >= 0 && fstat(fd, &status) == 0;
     if (fd >= 0) close(fd);

@@ -76,7 +76,7 @@ static int step(int folder, const char *path, size_t length, int flags, mode_t m
     memcpy(part, path, length);
     part[length] = '\0';
     if (make && mkdirat(folder, part, FOLDER_MODE) != 0 && errno != EEXIST) return -1;
-    int fd = openat(folder, part, flags | O_NOFOLLOW | O_CLOEXEC, mode);
+    int fd = TEMP_FAILURE_RETRY(openat(folder, part, flags | O_NOFOLLOW | O_CLOEXEC, mode));
     return fd >= 0 ? fd : fail_step(folder, part);
 }
 
@@ -99,7 +99,7 @@ static int open_beneath(int root, const char *path, int flags, mode_t mode)
     bool makes = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
     struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | O_NOFOLLOW), .mode = makes ? mode & 07777 : 0,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
-    long fd = syscall(SYS_openat2, root, path, &how, sizeof how);
+    long fd = TEMP_FAILURE_RETRY(syscall(SYS_openat2, root, path, &how, sizeof how));
     if (fd >= 0) return (int)fd;
     bool unusable = errno == ENOSYS || errno == EPERM || errno == EAGAIN; /* EAGAIN: something was renamed meanwhile */
     return unusable || errno == ENOTDIR ? walk(root, path, flags, mode, false) : -1; /* which tells a link from a file */
@@ -139,7 +139,7 @@ int leat__root_open_parent(const leat__root *root, const char *path, bool make, 
     }
     const char *slash = strrchr(path, '/');
     *base = slash ? slash + 1 : path;
-    if (!slash) return openat(root->fd, ".", FOLDER_FLAGS);
+    if (!slash) return TEMP_FAILURE_RETRY(openat(root->fd, ".", FOLDER_FLAGS));
     return open_folder(root->fd, path, (size_t)(slash - path), make);
 }
 
@@ -190,12 +190,12 @@ static int make_path(const char *path)
 leat_code leat__root_open(const char *path, bool make, leat__root *root, leat_error *error)
 {
     leat__escape(root->shown, sizeof root->shown, path, strlen(path));
-    root->fd = open(path, FOLDER_FLAGS);
+    root->fd = TEMP_FAILURE_RETRY(open(path, FOLDER_FLAGS));
     if (root->fd >= 0) return LEAT_OK;
     if (errno != ENOENT || !make || !*path) return fail_folder(root->shown, "open", errno, error);
     int number = make_path(path);
     if (number) return fail_folder(root->shown, "make", number, error);
-    root->fd = open(path, FOLDER_FLAGS);
+    root->fd = TEMP_FAILURE_RETRY(open(path, FOLDER_FLAGS));
     return root->fd >= 0 ? LEAT_OK : fail_folder(root->shown, "open", errno, error);
 }
 

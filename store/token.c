@@ -27,7 +27,7 @@
 /* Reads a small file whole. False: it cannot be, or is empty. */
 static bool read_small(const char *path, char *text, size_t capacity)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC));
     if (fd < 0) return false;
     ssize_t got = read(fd, text, capacity - 1);
     close(fd);

@@ -180,7 +180,7 @@ class Epochs(Case):
             run = self.ended(process)
             self.assertEqual(run.code, 0, run.err)
             self.assertGreater(run.stats['errors'], 0)
-            self.assertTrue(any(name.endswith('.part.left') for name in self.entries()))
+            self.assertTrue(any(name.endswith('.part.left') for name in self.entries()), (run.err, self.entries()))
             nginx.start(self.www, nginx.port, nginx.tls_port)
             self.assertTrue(nginx.answers())
             nginx.log()

@@ -47,13 +47,16 @@ class Failing(fetching.Disk):
         self.outcome(first, cancelled=1)
         self.outcome(second, done=1, code=FINE)
 
-    def test_d01_that_room_could_not_be_reserved_on(self):
-        """The disk is full in the middle of a file: its parts are kept."""
-        first, second = self.on_a_small_disk(self.injected('fallocate@*=EOPNOTSUPP'))
+    def test_d01_a_disk_that_fills_up_in_the_middle_of_a_file(self):
+        """Its parts are kept."""
+        what = self.url('ok', size=3 * MIB), '--part-size', '256K', '--parts', '1'
+        first = self.fetch(*what, env=self.injected(f'fallocate@*=EOPNOTSUPP;{WRITES}@16+=ENOSPC'))
         self.assert_disk_error(first, 'free.*No space left')
         self.outcome(first, cancelled=1)
+        second = self.fetch(*what)
         self.outcome(second, done=1, code=FINE)
-        self.assertLess(second.summary['bytes'], 2 * MIB, 'what was there was fetched again')
+        self.assertLess(second.summary['bytes'], 2.5 * MIB, 'what was there was fetched again')
+        self.assert_file('x.bin', self.data(3 * MIB))
 
     def on_a_small_disk(self, env):
         """Two runs: with 1.6 MB of room for 3 MiB, and with enough."""

@@ -123,9 +123,9 @@ class Verify(unittest.TestCase):
     def at(self, *parts):
         return os.path.join(self.to, *parts)
 
-    def run_verify(self, *more, to=None, timeout=60):
+    def run_verify(self, *more, to=None, cwd=None):
         done = subprocess.run([LEAT, 'verify', to or self.to, *CLEAN, '--json', *more], stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=timeout)
+                              text=True, timeout=60, cwd=cwd)
         self.assertNotRegex(done.stderr, r'AddressSanitizer|runtime error|Assertion')
         return Looked(done)
 
@@ -242,7 +242,7 @@ class Verify(unittest.TestCase):
         os.mkfifo(self.at('x.png'))
         write(self.at('big.bin'), b'')
         looked = self.run_verify('--fix')
-        self.assertEqual((looked.of('fixed'), looked.code), (['big.bin'], BAD_DATA), looked.stdout)
+        self.assertEqual((looked.of('fixed'), looked.of('unfixed'), looked.code), (['big.bin'], ['x.jpg', 'x.npy', 'x.png'], BAD_DATA), looked.stdout)
         self.assertEqual(read(self.at('x.jpg', 'mine')), b'mine')
         self.assertTrue(os.path.islink(self.at('x.npy')))
         self.assertEqual(os.listdir(self.at('.leat')), ['records'])
@@ -260,6 +260,7 @@ class Verify(unittest.TestCase):
         self.addCleanup(os.unlink, name)
         self.addCleanup(self.files.pop, 'twice.bin')
         for data in (b'first', b'another', b'another'):
+            time.sleep(1.1 if data != b'first' else 0)  # records have whole seconds
             write(name, data)
             if os.path.exists(self.at('twice.bin')):
                 os.unlink(self.at('twice.bin'))
@@ -301,7 +302,7 @@ class Verify(unittest.TestCase):
         self.refused(mine, NO_SOURCE, 'nothing is recorded')
         self.look('--deep', to=mine, files=1, unknown=1, unverified=1)
         self.refused(os.path.join(self.folder, 'nowhere'), NO_SOURCE, 'nowhere')
-        self.refused(os.path.join(mine, 'x.jpg'), NO_SOURCE, 'x.jpg')
+        self.refused(os.path.join(mine, 'x.jpg'), SOME_FAILED, 'x.jpg')
         shutil.rmtree(self.at('.leat', 'records'))
         self.refused(self.to, NO_SOURCE, 'nothing is recorded')
 
@@ -382,6 +383,7 @@ class Verify(unittest.TestCase):
         second = 512 + (len(image('JPEG', 0)) + 511) // 512 * 512
         self.deep('x.tar', flipped(whole, second + 3), f'(?i)byte {second}.*checksum|checksum.*byte {second}')
         self.deep('x.tar', b'<html>' * 1000, '(?i)tar')
+        self.deep('x.tar', tar({'video.mp4': bytes(100 << 20)}), '', fine=True)
 
     def test_tar_within_zstd_and_gzip(self):
         for name in ('train.tar.zst', 'train.tar.gz'):
@@ -441,8 +443,14 @@ class Verify(unittest.TestCase):
         self.look(files=len(self.files) + 1)
         self.look('--deep', files=len(self.files) + 1, bad=['cut.jpg'])
         looked = self.run_verify('--deep', '--fix')
-        self.assertEqual((looked.code, looked.of('fixed')), (BAD_DATA, []), looked.stdout + looked.stderr)
+        self.assertEqual((looked.code, looked.of('fixed'), looked.of('unfixed')), (BAD_DATA, [], ['cut.jpg']), looked.stdout + looked.stderr)
         self.assertEqual(read(self.at('cut.jpg')), read(name))
+        self.look(files=len(self.files) + 1)
+        write(name, image('JPEG'))  # mended there
+        looked = self.run_verify('--deep', '--fix')
+        self.assertEqual((looked.code, looked.of('fixed')), (FINE, ['cut.jpg']), looked.stdout + looked.stderr)
+        self.assertEqual(read(self.at('cut.jpg')), read(name))
+        self.look('--deep', files=len(self.files) + 1)
 
     # ---- fixing ----
 
@@ -486,7 +494,6 @@ class Verify(unittest.TestCase):
         self.assertNotIn('signature', looked.stdout + looked.stderr)
 
     def test_fix_while_the_server_is_gone(self):
-        before = None
         with tempfile.TemporaryDirectory(dir=self.folder) as scratch, servers.Nginx(self.root, scratch) as mortal:
             self.fetch(self.at('more'), mortal.url('big.bin'), mortal.url('x.npy'))
         write(self.at('more', 'big.bin'), b'the bad one')
@@ -513,7 +520,7 @@ class Verify(unittest.TestCase):
         self.assertEqual(read(self.at('changing.bin')), b'damaged one..')
 
     def test_fix_of_what_was_copied(self):
-        """From a local folder that was named relatively; verified from another place."""
+        """From a local folder that was named relatively."""
         to = self.at('copied')
         done = subprocess.run([LEAT, 'fetch', 'root/small', '--to', to, '--json'], cwd=self.scratch, stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=60)
@@ -521,6 +528,9 @@ class Verify(unittest.TestCase):
         name = next(os.path.relpath(os.path.join(path, '005.bin'), to) for path, _, names in os.walk(to) if '005.bin' in names)
         write(os.path.join(to, name), b'damaged')
         looked = self.run_verify('--fix', to=to)
+        self.assertEqual((looked.code, looked.of('unfixed')), (BAD_DATA, [name]), 'this is another place: ' + looked.stdout)
+        self.assertEqual(read(os.path.join(to, name)), b'damaged')
+        looked = self.run_verify('--fix', to=to, cwd=self.scratch)
         self.assertEqual((looked.code, looked.of('fixed')), (FINE, [name]), looked.stdout + looked.stderr)
         self.assertEqual(read(os.path.join(to, name)), self.files['small/005.bin'])
 
@@ -529,8 +539,9 @@ class Verify(unittest.TestCase):
         shutil.rmtree(self.at('.leat'))
         write(self.at('big.bin'), b'')
         looked = self.run_verify('--fix', '--checksums', path)
-        self.assertEqual((looked.code, looked.of('bad'), looked.of('fixed')), (BAD_DATA, ['big.bin'], []), looked.stdout + looked.stderr)
+        self.assertEqual((looked.code, looked.of('bad'), looked.of('unfixed')), (BAD_DATA, ['big.bin'], ['big.bin']), looked.stdout + looked.stderr)
         self.assertEqual(read(self.at('big.bin')), b'')
+        self.assertFalse(os.path.exists(self.at('.leat')))
 
     def test_two_fix_at_once(self):
         names = self.damage()
