@@ -158,6 +158,7 @@ static int fetch(fetch_settings *settings)
         fetch_pace_begin(&run->pace, cli_now_ns());
         run->logged_ns = run->json_ns = run->pace.begin_ns;
         config->event = on_event;
+        if (!settings->json) config->events = 1 << LEAT_FETCH_ERROR | 1 << LEAT_FETCH_NOTE | 1 << LEAT_FETCH_WOULD;
         config->progress = on_progress;
         config->user = run;
         config->stop = cli_signal_flag();

@@ -95,7 +95,7 @@ static const cli_option means_options[] = {
     {.name = "memory", .value = "BYTES", .kind = CLI_SIZE, .offset = AT(config.memory_limit), .low = (uint64_t)16 << 20,
      .high = (uint64_t)1 << 46, .what = "a size such as 512M", .help = "held between network and disk; K, M, G (default 256M)"},
     {.name = "threads", .value = "N", .kind = CLI_U32, .offset = AT(config.threads), .low = 1, .high = 1024,
-     .what = "a number of threads", .help = "that write and check files (default: one for each CPU, 2 to 8)"},
+     .what = "a number of threads", .help = "that write and check files (default: one for each two CPUs, 1 to 8)"},
 };
 const cli_group fetch_means_group = CLI_GROUP("Means", means_options);
 

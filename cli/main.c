@@ -5,6 +5,7 @@
  * Threads: the main thread.
  * Not here: options (options.c), signals (run.c). */
 #include <assert.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 
 static const cli_command *const commands[] = {&cli_bench, &cli_ls, &cli_show, &cli_order, &cli_index, &cli_pack,
                                              &cli_fetch, &cli_verify, &cli_cache};
+enum { MAPPED_BYTES = 32 << 20, KEPT_BYTES = 64 << 20 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static const cli_command *find(const char *name)
@@ -67,6 +69,8 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES); /* else curl's read buffer goes back to the system, and is cleared, with each request */
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     cli_fill_streams();
     cli_catch_signals();
     return cli_finish(dispatch(argc, argv));

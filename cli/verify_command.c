@@ -107,7 +107,7 @@ static void print_result(const leat_verify_result *result)
 static const cli_option look_options[] = {
     {.name = "quick", .kind = CLI_FLAG, .offset = AT(verify.quick), .help = "sizes only"},
     {.name = "deep", .kind = CLI_FLAG, .offset = AT(verify.deep),
-     .help = "also read what is inside: every header of a tar, every zstd and gzip frame, the header of every image"},
+     .help = "also read what is inside: every header of a tar, every zstd and gzip frame, header and end of every image"},
     {.name = "checksums", .value = "FILE", .kind = CLI_TEXT, .offset = AT(verify.checksums),
      .what = "a file of sha256sum or md5sum, or a manifest",
      .help = "what sha256sum or md5sum wrote, or a manifest: counts beside what was recorded when files were fetched"},
@@ -159,10 +159,10 @@ const cli_command cli_verify = {
     .argument = "DIR",
     .argument_what = "a directory that leat fetch has filled",
     .about = "Looks at every file that leat fetch has brought into DIR: its size and its checksum. With --checksums or\n"
-             "--deep, DIR may be any directory. Prints a line for each file that is bad, missing or fixed, and a summary.\n"
-             "Exit code 6: something is bad or missing, and was not fixed. --json prints an object a line, each with\n"
-             "\"event\": finding (state, path, url, code, message) and summary (last: files, bytes, good, bad, missing,\n"
-             "fixed, unverified, unknown, seconds, exit_code ...).",
+             "--deep, DIR may be any directory. Prints a line for each file that is bad or missing, with --fix one more that\n"
+             "says fixed or unfixed, and a summary. Exit code 6: something is bad or missing, and was not fixed.\n\n"
+             "--json prints an object a line, each with \"event\": finding (state, path, url, code, message) and summary\n"
+             "(last: files, bytes, good, bad, missing, fixed, unverified, unknown, seconds, exit_code ...).",
     .example = "leat verify /data/train --deep --fix",
     .groups = groups,
     .group_count = sizeof groups / sizeof groups[0],

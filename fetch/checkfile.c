@@ -1,8 +1,8 @@
 /* checkfile.c - one file that is there: is it what it should be?
  *
  * What:    its kind and size; every byte once, for all checksums that are known of it; then, if asked, what is inside.
- * Why so:  opened beneath the directory without following links: what a link leads to was not fetched. A FIFO in the place of a file does not
- *          hold anybody up.
+ * Why so:  opened beneath the directory without following links: what a link leads to was not fetched. A FIFO in the place of a
+ *          file does not hold anybody up.
  * Threads: a checker belongs to one. */
 #include "fetch/checkfile.h"
 
@@ -131,7 +131,8 @@ leat__found leat__check_file(leat__checker *checker, const leat__expected *expec
     if (found == LEAT__FOUND_GOOD) {
         *bytes = (uint64_t)status.st_size;
         if (expected->bytes != UINT64_MAX && expected->bytes != *bytes)
-            code = leat__fail(error, LEAT_ECHECKSUM, 0, "it has %" PRIu64 " bytes, it should have %" PRIu64, *bytes, expected->bytes);
+            code = leat__fail(error, LEAT_ECHECKSUM, 0, "it has %" PRIu64 " bytes, it should have %" PRIu64, *bytes,
+                              expected->bytes);
         if (!code && !checker->quick) code = check_sums(checker, fd, expected, &compared, error);
         found = code ? LEAT__FOUND_BAD : compared ? LEAT__FOUND_GOOD : LEAT__FOUND_UNVERIFIED;
         if (!code && checker->deep) code = leat__deep_check(checker->deep, fd, expected->path, *bytes, error);

@@ -36,8 +36,8 @@ leat__checker *leat__checker_new(const leat__root *root, const char *directory, 
 void leat__checker_free(leat__checker *checker); /* takes; NULL is fine */
 
 /* Looks at a file: that it is one, its size, then its checksums (not if quick), then what is inside (if deep). *bytes: its size.
- * Errors of the bad ones: LEAT_ECHECKSUM, LEAT_ENOTFOUND, those of deep.h, LEAT_EIO ...; BAD with LEAT_ENOMEM, LEAT_ESYSTEM or LEAT_ECLOSED: it
- * was not looked at to its end. */
+ * Errors of the bad ones: LEAT_ECHECKSUM, LEAT_ENOTFOUND, those of deep.h, LEAT_EIO ...; LEAT_ENOMEM, LEAT_ESYSTEM, LEAT_ECLOSED:
+ * it was not looked at to its end. */
 leat__found leat__check_file(leat__checker *checker, const leat__expected *expected, uint64_t *bytes, leat_error *error);
 
 #endif

@@ -1,10 +1,10 @@
 /* deep.c - what is inside of a file: is it whole?
  *
- * What:    shards are read by leat's own reader, with one thread and no order: what it would say of them in a run, it says here. Packed files
- *          that are no shards are unpacked and forgotten. Of images the header is read, as the decoders do before they take memory, and the
- *          end is looked for.
- * Why so:  a file may be what its server sent, byte for byte, and still be cut short or damaged: from before it was uploaded. The loader's reader decides what
- *          is damage, so that nothing passes here that fails there.
+ * What:    shards are read by leat's own reader, with one thread and no order: what it would say of them in a run, it says here.
+ *          Packed files that are no shards are unpacked and forgotten. Of images the header is read, as the decoders do before they
+ *          take memory, and the end is looked for.
+ * Why so:  a file may be what its server sent, byte for byte, and still be cut short or damaged: from before it was uploaded. The
+ *          loader's reader decides what is damage, so that nothing passes here that fails there.
  * Threads: one at a time; the reader has its own.
  * Limits:  loose images and arrays of more than 256 MiB are not looked into; 10^9 pixels. A zstd file's window may take 2 GiB. */
 #include "fetch/deep.h"
@@ -43,7 +43,8 @@ struct leat__deep {
 leat__deep *leat__deep_new(const char *directory, atomic_bool *stopping)
 {
     /* what is made is thrown away: no bomb */
-    static const leat__decompress_limits limits = {.max_window_log = 31, .max_output = UINT64_MAX, .ratio = 1, .ratio_after = UINT64_MAX};
+    static const leat__decompress_limits limits = {.max_window_log = 31, .max_output = UINT64_MAX, .ratio = 1,
+                                                   .ratio_after = UINT64_MAX};
     leat__deep *deep = calloc(1, sizeof *deep);
     if (!deep) return NULL;
     *deep = (leat__deep){.directory = directory, .stopping = stopping, .images = leat__image_reader_new(),
@@ -154,7 +155,8 @@ static leat_code check_packed(leat__deep *deep, int fd, leat__codec wanted, uint
         at += (uint64_t)n;
         code = unpack(deep, deep->in, (size_t)n, at >= bytes, &cause);
     }
-    if (code) return leat__fail(error, code, cause.system, "%.800s, at byte %" PRIu64, cause.message, leat__decompressor_used(deep->decompressor));
+    uint64_t used = leat__decompressor_used(deep->decompressor);
+    if (code) return leat__fail(error, code, cause.system, "%.800s, at byte %" PRIu64, cause.message, used);
     return atomic_load(deep->stopping) ? stopped(error) : check_codec(deep, wanted, error);
 }
 

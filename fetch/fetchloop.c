@@ -10,7 +10,7 @@
 #include "loader/download.h"
 #include "pipeline/failure.h"
 
-enum { TICK_MS = 100, REFILL_MS = 10, BEAT_TICKS = LEAT__OWNER_BEAT_S * 1000 / TICK_MS, SPREAD_TICKS = 5 };
+enum { JOBS_AT_ONCE = 16, TICK_MS = 100, REFILL_MS = 10, BEAT_TICKS = LEAT__OWNER_BEAT_S * 1000 / TICK_MS, SPREAD_TICKS = 5 };
 
 static void on_wake(void *user)
 {
@@ -21,12 +21,26 @@ static void on_wake(void *user)
     leat__targets_start(run);
 }
 
+static void flush(leat__run *run)
+{
+    uv_timer_stop(&run->flush);
+    run->submitted = 0;
+    leat__pool_flush(run->pool);
+}
+
+static void on_flush(uv_timer_t *timer)
+{
+    flush(timer->data);
+}
+
+/* Jobs wait for company, a millisecond at most: waking a thread costs as much as writing a small file. */
 static void on_turn(uv_prepare_t *prepare)
 {
     leat__run *run = prepare->data;
     leat__streams_pump(run);
     leat__targets_start(run);
-    leat__pool_flush(run->pool);
+    if (run->submitted >= JOBS_AT_ONCE) flush(run);
+    else if (run->submitted && !uv_is_active((uv_handle_t *)&run->flush)) uv_timer_start(&run->flush, on_flush, 1, 0);
     if (run->committing && run->committing == run->active_count && !run->queued_count) leat__committer_hurry(run->committer);
 }
 
@@ -84,8 +98,9 @@ static void begin(void *argument)
     if (leat__http_new(&options, &run->http, &run->loop_error)) return;
     uv_timer_init(loop, &run->tick);
     uv_timer_init(loop, &run->refill);
+    uv_timer_init(loop, &run->flush);
     uv_prepare_init(loop, &run->prepare);
-    run->tick.data = run->refill.data = run->prepare.data = run;
+    run->tick.data = run->refill.data = run->flush.data = run->prepare.data = run;
     run->refilled_ns = uv_hrtime();
     uv_timer_start(&run->tick, on_tick, TICK_MS, TICK_MS);
     if (run->config.limit_rate) uv_timer_start(&run->refill, on_refill, REFILL_MS, REFILL_MS);
@@ -127,9 +142,9 @@ static void on_closed(uv_handle_t *handle)
 static void on_http_closed(void *user)
 {
     leat__run *run = user;
-    uv_handle_t *handles[] = {(uv_handle_t *)&run->tick, (uv_handle_t *)&run->refill, (uv_handle_t *)&run->prepare};
-    run->open_handles = 3;
-    for (size_t i = 0; i < 3; i++) uv_close(handles[i], on_closed);
+    uv_handle_t *handles[] = {(uv_handle_t *)&run->tick, (uv_handle_t *)&run->refill, (uv_handle_t *)&run->flush, (uv_handle_t *)&run->prepare};
+    run->open_handles = 4;
+    for (size_t i = 0; i < 4; i++) uv_close(handles[i], on_closed);
 }
 
 static void end(void *argument)

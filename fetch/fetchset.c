@@ -21,7 +21,7 @@ enum {
     MIN_MEMORY = 16 << 20,
     MOST_JOBS = 1024,
     MOST_PARTS = 64,
-    MIN_THREADS = 2,
+    MIN_THREADS = 1,
     MOST_THREADS = 8,
 };
 
@@ -35,10 +35,11 @@ static uint64_t or_default64(uint64_t value, uint64_t fallback)
     return value ? value : fallback;
 }
 
+/* The loop has a CPU of its own; a second writer on two of them only makes them change places more often. */
 static uint32_t default_threads(void)
 {
     cpu_set_t cpus;
-    uint32_t count = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (uint32_t)CPU_COUNT(&cpus) : MIN_THREADS;
+    uint32_t count = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (uint32_t)CPU_COUNT(&cpus) / 2 : MIN_THREADS;
     return count < MIN_THREADS ? MIN_THREADS : count > MOST_THREADS ? MOST_THREADS : count;
 }
 

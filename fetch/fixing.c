@@ -1,10 +1,11 @@
 /* fixing.c - what is bad or missing is fetched again.
  *
- * What:    a list of JSON lines, as leat_fetch reads them, of the files and what they should be; the bad ones are moved to .leat/bad while that
- *          runs, and are gone for good only when there is a new one in their place.
- * Why so:  fetching is what leat_fetch does: names, retries, checksums and records are the same. A file that is damaged is better than none if its server is
- *          gone: it comes back. The list is a file without a name, read through /proc/self/fd: nothing is left of it, whatever ends the process, and
- *          two processes that mend one directory do not meet in it; in .leat/bad names begin with the process's token for the same reason.
+ * What:    a list of JSON lines, as leat_fetch reads them, of the files and what they should be; the bad ones are moved to
+ *          .leat/bad while that runs, and are gone for good only when there is a new one in their place.
+ * Why so:  fetching is what leat_fetch does: names, retries, checksums and records are the same. A file that is damaged is better
+ *          than none if its server is gone: it comes back. The list is a file without a name, read through /proc/self/fd: nothing
+ *          is left of it, whatever ends the process, and two processes that mend one directory do not meet in it; in .leat/bad
+ *          names begin with the process's token for the same reason.
  * Threads: the calling one. */
 #include "fetch/fixing.h"
 
@@ -162,7 +163,8 @@ static void on_event(void *user, const leat_fetch_event *event)
 {
     leat__fixing *fixing = user;
     bool brought = event->kind == LEAT_FETCH_DONE || event->kind == LEAT_FETCH_SKIP; /* by us, or by another process meanwhile */
-    if (brought || event->kind == LEAT_FETCH_ERROR) fixing->tell(fixing->user, event->path, event->url, brought ? NULL : event->error);
+    const leat_error *error = brought ? NULL : event->error;
+    if (brought || event->kind == LEAT_FETCH_ERROR) fixing->tell(fixing->user, event->path, event->url, error);
 }
 
 static leat_code fetch(leat__fixing *fixing, const char *directory, const leat_fetch_config *settings, const volatile int *stop,

@@ -1,9 +1,10 @@
 /* lookers.c - threads that look at files, and the queue between them and the one who asks.
  *
  * What:    a list of questions, a list of answers, and how many are open; each thread has a checker (checkfile.h) of its own.
- * Why so:  not the loader's crew: its tasks are numbered and known at the beginning; records are a stream. The asking thread keeps the queue short by
- *          taking answers before it asks more, so that ten million records are held nowhere.
- * Memory:  an answer keeps no leat_error, which is a kilobyte and a half, but its words: a million bad files are held until the end.
+ * Why so:  not the loader's crew: its tasks are numbered and known at the beginning; records are a stream. The asking thread keeps
+ *          the queue short by taking answers before it asks more, so that ten million records are held nowhere.
+ * Memory:  an answer keeps no leat_error, which is a kilobyte and a half, but its words: a million bad files are held until the
+ *          end.
  * Threads: lists under the lock.
  * Invariants: (1) open = questions + answers + what is being looked at   (2) every question is answered. */
 #include "fetch/lookers.h"
@@ -150,7 +151,8 @@ leat_code leat__lookers_new(const leat__root *root, const leat_verify_config *co
 {
     *out = NULL;
     if (config->threads > MOST_THREADS)
-        return leat__fail(error, LEAT_EINVAL, 0, "threads is %u: 1 to %d would be right, or 0 for the default", config->threads, MOST_THREADS);
+        return leat__fail(error, LEAT_EINVAL, 0, "threads is %u: 1 to %d would be right, or 0 for the default", config->threads,
+                          MOST_THREADS);
     leat__lookers *lookers = calloc(1, sizeof *lookers);
     if (!lookers) return leat__fail(error, LEAT_ENOMEM, 0, "no memory to look at files");
     lookers->root = root;

@@ -24,7 +24,7 @@ STAILQ_HEAD(leat__looks, leat__look);
 
 typedef struct leat__lookers leat__lookers;
 
-/* root, config, stopping: borrow, until freed. *out: gives. LEAT_EINVAL: config->threads; LEAT_ESYSTEM: no thread can be started. */
+/* root, config, stopping: borrows, until freed. *out: gives. LEAT_EINVAL: config->threads; LEAT_ESYSTEM: no thread can be had. */
 leat_code leat__lookers_new(const leat__root *root, const leat_verify_config *config, atomic_bool *stopping, leat__lookers **out,
                             leat_error *error);
 /* Has a file looked at; its strings are copied. False: no memory. */

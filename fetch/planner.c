@@ -22,6 +22,7 @@ enum {
 
 typedef struct planning {
     leat__run *run;
+    leat__summer *summer;  /* of SHA-256 */
     uint64_t posted;       /* in this pass */
     uint64_t others;       /* entries put aside in this pass as another process has them */
     uint64_t strange;      /* and those or others, of which records may be found now */
@@ -56,18 +57,14 @@ static void count_skipped(leat__run *run, const leat__entry *entry, const char *
 /* ---- one entry ---- */
 
 /* The first half of the SHA-256 of its name. */
-static bool make_id(const leat__entry *entry, char id[LEAT__FETCH_ID])
+static void make_id(planning *p, const leat__entry *entry, char id[LEAT__FETCH_ID])
 {
     char hex[LEAT__SUM_HEX];
-    leat__summer *summer = leat__summer_new(LEAT__SUM_SHA256);
-    if (!summer) return false;
-    leat__summer_add(summer, entry->path, strlen(entry->path));
-    leat__sum sum = leat__summer_finish(summer);
-    leat__summer_free(summer);
+    leat__summer_add(p->summer, entry->path, strlen(entry->path));
+    leat__sum sum = leat__summer_finish(p->summer);
     leat__sum_hex(&sum, hex);
     memcpy(id, hex, LEAT__FETCH_ID - 1);
     id[LEAT__FETCH_ID - 1] = 0;
-    return true;
 }
 
 void leat__planner_wake_locked(leat__run *run)
@@ -101,39 +98,50 @@ static bool put_aside(planning *p, const leat__entry *entry, leat__later why)
     return false;
 }
 
+/* Claims an object. *why: somebody else has it, or there was not room. LEAT_AGAIN then. */
+static leat_code claim(leat__run *run, leat__target *target, bool *inherited, leat__later *why, leat_error *error)
+{
+    leat__claim claim = LEAT__CLAIM_MINE;
+    char from[LEAT__TOKEN_BYTES];
+    struct stat status;
+    *why = LEAT__LATER_TWIN;
+    if (leat__target_has_twin(run, target)) return LEAT_AGAIN;
+    *why = LEAT__LATER_OTHERS;
+    pthread_mutex_lock(&run->owner_lock);
+    leat_code code = leat__owner_claim(run->owner, target->id, &claim, from, error);
+    pthread_mutex_unlock(&run->owner_lock);
+    if (code) error->code = LEAT_EDISK;
+    if (code || claim == LEAT__CLAIM_TAKEN) return code ? LEAT_EDISK : LEAT_AGAIN;
+    *inherited = claim == LEAT__CLAIM_INHERITED;
+    if (target->replace || leat__root_stat(&run->root, target->entry.path, &status)) return LEAT_OK;
+    leat__run_drop_claim(run, target->id); /* who had it before has just finished it */
+    return LEAT_AGAIN;
+}
+
 /* Claims an entry and hands it to the loop. False: the run ends. */
 static bool post(planning *p, const leat__entry *entry, bool replace, bool second)
 {
     leat__run *run = p->run;
     leat_error error;
-    leat__claim claim = LEAT__CLAIM_MINE;
-    char from[LEAT__TOKEN_BYTES] = "";
+    leat__later why = LEAT__LATER_OTHERS;
+    bool inherited = false;
     if (!wait_for_room(run)) return put_aside(p, entry, LEAT__LATER_OTHERS);
     leat__target *target = leat__target_new(run, entry);
-    leat_code code = target && make_id(entry, target->id) ? LEAT_OK : leat__fail(&error, LEAT_ENOMEM, 0, "no memory for a file");
-    if (!code) {
-        pthread_mutex_lock(&run->owner_lock);
-        code = leat__owner_claim(run->owner, target->id, &claim, from, &error);
-        pthread_mutex_unlock(&run->owner_lock);
+    leat_code code = target ? LEAT_OK : leat__fail(&error, LEAT_ENOMEM, 0, "no memory for a file");
+    if (target) {
+        make_id(p, entry, target->id);
+        target->replace = replace;
+        target->second = second;
+        code = claim(run, target, &inherited, &why, &error);
     }
-    if (code || claim == LEAT__CLAIM_TAKEN) {
-        bool twin = !code && !strcmp(from, leat__owner_token(run->owner));
+    if (code) {
         if (target) leat__target_free(target);
-        if (!code) return put_aside(p, entry, twin ? LEAT__LATER_TWIN : LEAT__LATER_OTHERS);
-        error.code = LEAT_EDISK;
+        if (code == LEAT_AGAIN) return put_aside(p, entry, why);
         leat__tell_failed(run, entry, 0, &error);
         if (leat__disk_is_full(&error)) leat__run_stop(run, &error);
         return !atomic_load(&run->stopping);
     }
-    struct stat status;
-    if (!replace && leat__root_stat(&run->root, entry->path, &status) == 0) { /* who had it before has just finished it */
-        leat__run_drop_claim(run, target->id);
-        leat__target_free(target);
-        return put_aside(p, entry, LEAT__LATER_OTHERS);
-    }
-    target->replace = replace;
-    target->second = second;
-    leat__leftovers_of(run, claim == LEAT__CLAIM_INHERITED || second, target);
+    leat__leftovers_of(run, inherited || second, target);
     p->posted++;
     leat__target_post(target);
     return true;
@@ -252,20 +260,21 @@ static leat_code read_sources(planning *p, leat_error *error)
 void *leat__planner_main(void *user)
 {
     leat__run *run = user;
-    planning p = {.run = run};
+    planning p = {.run = run, .summer = leat__summer_new(LEAT__SUM_SHA256)};
     leat_error error;
-    leat_code code = read_sources(&p, &error);
+    leat_code code = p.summer ? read_sources(&p, &error) : leat__fail(&error, LEAT_ENOMEM, 0, "no memory for a checksum");
     while (!code && !run->config.dry_run) {
         wait_for_all(run, p.posted == 0 && p.others > 0);
         if (atomic_load(&run->stopping) || leat__spill_count(run->spill) == 0) break;
         bool strange = p.strange > 0;
-        p = (planning){.run = run};
+        p = (planning){.run = run, .summer = p.summer};
         if (strange) code = leat__planner_read_records(run, &error);
         if (!code) code = leat__spill_take(run->spill, on_spilled, &p, &error);
     }
     if (code) leat__run_stop(run, &error);
     wait_for_all(run, false);
     if (run->spill && leat__spill_take(run->spill, on_spilled, &p, &error)) leat__run_stop(run, &error); /* stopped: what is left of it is cancelled */
+    leat__summer_free(p.summer);
     leat__teller_end(run->teller);
     return NULL;
 }

@@ -51,6 +51,7 @@ enum {
     LEAT__FETCH_ID = 33,          /* of an object: 32 hexadecimal digits, and NUL */
     LEAT__FETCH_NAME = LEAT__FETCH_ID + LEAT__TOKEN_BYTES + 16, /* of a file in .leat/work */
     LEAT__WRITE_BUFFERS = 16,     /* that one job writes */
+    LEAT__FETCH_BUCKETS = 4096,   /* of a table of what is under way: a quarter of the most there may be */
 };
 
 typedef struct leat__run leat__run;
@@ -128,6 +129,7 @@ struct leat__target {
     leat__target_state state;
     leat__fate fate;
     TAILQ_ENTRY(leat__target) link; /* in run->queued or run->active */
+    LIST_ENTRY(leat__target) twin_link; /* in run->by_id; under the run's lock */
     LIST_HEAD(, leat__strand) streams;
     uint32_t stream_count;      /* of them, those with a transfer */
     uint32_t jobs;              /* in the pool */
@@ -165,10 +167,13 @@ struct leat__target {
     bool again;                 /* something came between: look again */
 };
 TAILQ_HEAD(leat__target_list, leat__target);
+LIST_HEAD(leat__target_bucket, leat__target);
 
 /* Makes a target of an entry (copied). NULL if memory is short. */
 leat__target *leat__target_new(leat__run *run, const leat__entry *entry);
 void leat__target_free(leat__target *target); /* takes; closes what is open */
+/* Whether one of the same name is under way. Planner thread. */
+bool leat__target_has_twin(leat__run *run, const leat__target *target);
 void leat__target_post(leat__target *target); /* from the planner to the loop */
 /* Starts what waits, as far as there is room. */
 void leat__targets_start(leat__run *run);
@@ -348,7 +353,7 @@ struct leat__run {
     leat__random random;           /* of the delays; loop thread */
     /* loop thread only */
     leat__http *http;
-    uv_timer_t tick, refill;
+    uv_timer_t tick, refill, flush;
     uv_prepare_t prepare;
     unsigned open_handles;
     bool handles_made;
@@ -356,6 +361,7 @@ struct leat__run {
     leat_error loop_error;         /* of begin */
     struct leat__target_list queued, active;
     struct leat__strand_list dirty;
+    uint32_t submitted;            /* jobs since the last flush */
     uint32_t queued_count, active_count, committing, streams_paused, transfers, copies;
     double usual_rate;             /* F14: bytes a second of a transfer, as those that ended had; 0: not known */
     uint64_t ticks;
@@ -373,6 +379,7 @@ struct leat__run {
     uint64_t alive;                /* targets that were posted and not concluded */
     uint64_t waiting;              /* of them, not begun */
     bool planner_waits;            /* for room */
+    struct leat__target_bucket by_id[LEAT__FETCH_BUCKETS]; /* all that are alive */
     leat_error error;              /* why the run itself ends; the first */
     /* the owner's functions, which are one thread's at a time */
     pthread_mutex_t owner_lock;

@@ -57,10 +57,29 @@ static void arrive(leat__call *call)
     else leat__targets_start(run);
 }
 
+/* The bucket of an id, which is hexadecimal digits of a digest. */
+static struct leat__target_bucket *bucket_of(leat__run *run, const char *id)
+{
+    unsigned number = 0;
+    for (int i = 0; i < 3; i++) number = number * 16 + (unsigned)(id[i] <= '9' ? id[i] - '0' : id[i] - 'a' + 10);
+    return &run->by_id[number % LEAT__FETCH_BUCKETS];
+}
+
+bool leat__target_has_twin(leat__run *run, const leat__target *target)
+{
+    leat__target *other;
+    pthread_mutex_lock(&run->lock);
+    LIST_FOREACH(other, bucket_of(run, target->id), twin_link)
+        if (!strcmp(other->id, target->id)) break;
+    pthread_mutex_unlock(&run->lock);
+    return other != NULL;
+}
+
 void leat__target_post(leat__target *target)
 {
     leat__run *run = target->run;
     pthread_mutex_lock(&run->lock);
+    LIST_INSERT_HEAD(bucket_of(run, target->id), target, twin_link);
     run->alive++;
     run->waiting++;
     pthread_mutex_unlock(&run->lock);
@@ -103,6 +122,9 @@ static void conclude(leat__target *target)
     leat__run *run = target->run;
     TAILQ_REMOVE(&run->active, target, link);
     run->active_count--;
+    pthread_mutex_lock(&run->lock);
+    LIST_REMOVE(target, twin_link);
+    pthread_mutex_unlock(&run->lock);
     leat__target_free(target);
     pthread_mutex_lock(&run->lock);
     assert(run->alive > 0);

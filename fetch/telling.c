@@ -85,7 +85,7 @@ void leat__tell(leat__run *run, leat_fetch_event_kind kind, const leat__entry *e
 {
     leat__teller *teller = run->teller;
     char url[URL_BYTES];
-    if (!run->config.event) return;
+    if (!run->config.event || (run->config.events && !(run->config.events >> kind & 1))) return;
     told *one = calloc(1, sizeof *one);
     const char *path = entry ? entry->path : "";
     if (entry && entry->is_url) leat__redact(url, sizeof url, entry->source);

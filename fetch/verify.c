@@ -1,9 +1,10 @@
 /* verify.c - leat_verify: every file of a directory compared with what is known of it (include/leat/fetch.h).
  *
- * What:    the calling thread streams records, then files that nothing is recorded of, then what only --checksums names, to the threads
- *          that look (lookers.h); at the end it judges what they found wrong, and has it fixed (fixing.h).
- * Why so:  ten million records are read as they lie; what is held are hashes of the names of files that were seen, and the findings. A file that was fetched
- *          twice has two records: it is good if it is as one of them says, so what is bad is only told at the end.
+ * What:    the calling thread streams records, then files that nothing is recorded of, then what only --checksums names, to the
+ *          threads that look (lookers.h); at the end it judges what they found wrong, and has it fixed (fixing.h).
+ * Why so:  ten million records are read as they lie; what is held are hashes of the names of files that were seen, and the
+ *          findings. A file that was fetched twice has two records: it is good if it is as one of them says, so what is bad is only
+ *          told at the end.
  * Threads: the calling one; callbacks too.
  * Invariants: files = good + bad + missing; every name is counted once. */
 #include <stdlib.h>
@@ -200,7 +201,8 @@ static bool ask_listed(verification *v)
 
 static leat_code fail_unknown(const verification *v, leat_error *error)
 {
-    return leat__fail(error, LEAT_ENOTFOUND, 0, "%s: nothing is recorded here by leat fetch: give checksums, or look deep", v->root.shown);
+    return leat__fail(error, LEAT_ENOTFOUND, 0, "%s: nothing is recorded here by leat fetch: give checksums, or look deep",
+                      v->root.shown);
 }
 
 static leat_code ask_all(verification *v, leat_error *error)
@@ -245,15 +247,17 @@ static void keep_first(verification *v, const char *path, const leat_error *erro
     char shown[400];
     leat_error *first = &v->result->first_error;
     if (first->code) return;
-    leat__fail(first, error->code, error->system, "%s: %.600s", leat__escape(shown, sizeof shown, path, strlen(path)), error->message);
+    leat__escape(shown, sizeof shown, path, strlen(path));
+    leat__fail(first, error->code, error->system, "%s: %.600s", shown, error->message);
 }
 
-/* Has a bad file fetched again, if it may be. Of one that was fetched as recorded but is damaged inside, what its source has now. */
+/* Has a bad file fetched again, if it may be. Of one that is as recorded but damaged inside: whatever its source has now. */
 static leat_code fix(verification *v, const leat__look *look, leat__fixing *fixing, leat_error *error)
 {
     leat_error why;
     leat__expected wanted = look->expected;
-    if (look->found == LEAT__FOUND_DAMAGED) wanted = (leat__expected){wanted.path, wanted.url, UINT64_MAX, .sums = {{0}, wanted.sums[1]}};
+    if (look->found == LEAT__FOUND_DAMAGED)
+        wanted = (leat__expected){.path = wanted.path, .url = wanted.url, .bytes = UINT64_MAX, .sums = {{0}, wanted.sums[1]}};
     if (look->found == LEAT__FOUND_STRANGE) leat__fail(&why, look->code, 0, "%s", look->message ? look->message : "no memory");
     else if (!*wanted.url) leat__fail(&why, LEAT_ENOTFOUND, 0, "nothing is recorded of where it came from");
     else return leat__fixing_add(fixing, &wanted, error);

@@ -156,6 +156,7 @@ void leat__write_job_submit(leat__write_job *job)
 {
     job->target->jobs++;
     atomic_fetch_add(&job->target->run->unwritten, job->bytes);
+    job->target->run->submitted++;
     leat__pool_submit(job->target->run->pool, &job->job);
 }
 

@@ -92,8 +92,9 @@ class Pages(unittest.TestCase):
                     self.assertIn(name, known, page)
 
     def test_options_of_the_command_exist(self):
-        helps = ''.join(subprocess.run([os.environ['LEAT'], command, '--help'], capture_output=True, text=True).stdout
-                        for command in ('bench', 'ls', 'show', 'pack'))
+        commands = ('bench', 'ls', 'show', 'pack', 'index', 'order', 'fetch', 'verify', 'cache gc')
+        helps = ''.join(subprocess.run([os.environ['LEAT'], *command.split(), '--help'], capture_output=True, text=True).stdout
+                        for command in commands)
         known = set(re.findall(r'--[a-z][\w-]+', helps)) | {'--help', '--version'}
         for page in pages():
             for line in re.findall(r'^(?:time )?(?:leat|build/cli/leat) .*$', read(page), re.MULTILINE):

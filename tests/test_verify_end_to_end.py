@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""`leat verify` as its users see it: folders that `leat fetch` has filled from a real nginx and that were damaged then; --quick, --deep,
---checksums, --fix, --json; what comes back, what stays, what the exit code is. Every run is checked: strict JSON, files = good + bad + missing,
-a finding for each, nothing touched without --fix."""
+"""`leat verify` as its users see it: folders that `leat fetch` has filled from a real nginx and that were damaged then; --quick,
+--deep, --checksums, --fix, --json; what comes back, what stays, what the exit code is. Every run is checked: strict JSON, files =
+good + bad + missing, a finding for each, nothing touched without --fix."""
 import gzip
 import hashlib
 import io
@@ -27,7 +27,7 @@ from fetching import read, write
 LEAT = fetching.LEAT
 FINE, SOME_FAILED, BAD_USE, BAD_CONFIG, NO_SOURCE, BAD_DATA = 0, 1, 2, 3, 4, 6
 SIZE = 50000
-CLEAN = ['--connect-timeout', '2', '--retries', '1', '--seed', '1']
+QUICKLY = ['--connect-timeout', '2', '--retries', '1', '--seed', '1']
 
 
 def tar(members, mode='w'):
@@ -70,7 +70,8 @@ def contents():
     files = {f'small/{number:03}.bin': chance.randbytes(chance.choice((0, 1, 900, SIZE))) for number in range(40)}
     files.update({'train.tar': tar(samples), 'train.tar.zst': zstd(tar(samples)), 'train.tar.gz': tar(samples, 'w:gz')})
     files.update({'x.jpg': image('JPEG'), 'x.png': image('PNG'), 'x.npy': array(), 'text.zst': zstd(chance.randbytes(SIZE)),
-                  'text.gz': gzip.compress(chance.randbytes(SIZE)), 'big.bin': chance.randbytes(3 << 20), 'a/b/c.bin': chance.randbytes(SIZE)})
+                  'text.gz': gzip.compress(chance.randbytes(SIZE)), 'big.bin': chance.randbytes(3 << 20),
+                  'a/b/c.bin': chance.randbytes(SIZE)})
     return files
 
 
@@ -124,9 +125,9 @@ class Verify(unittest.TestCase):
         return os.path.join(self.to, *parts)
 
     def run_verify(self, *more, to=None, cwd=None):
-        done = subprocess.run([LEAT, 'verify', to or self.to, *CLEAN, '--json', *more], stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=60, cwd=cwd)
-        self.assertNotRegex(done.stderr, r'AddressSanitizer|runtime error|Assertion')
+        done = subprocess.run([LEAT, 'verify', to or self.to, *QUICKLY, '--json', *more], stdin=subprocess.DEVNULL, cwd=cwd,
+                              capture_output=True, text=True, timeout=60)
+        self.assertNotRegex(done.stderr, r'AddressSanitizer|runtime error|ThreadSanitizer|Assertion')
         return Looked(done)
 
     def snapshot(self, folder=None):
@@ -163,11 +164,14 @@ class Verify(unittest.TestCase):
         self.assertRegex(looked.stderr, words)
         return looked
 
-    def fixed(self, *names, **more):
+    def mended(self, looked, code, fixed=(), unfixed=()):
+        self.assertEqual((looked.of('fixed'), looked.of('unfixed'), looked.summary['fixed'], looked.code),
+                         (list(fixed), list(unfixed), len(fixed), code), looked.stdout + looked.stderr)
+
+    def fixed(self, *names, with_=()):
         """A run with --fix after which all is as it was fetched."""
-        looked = self.run_verify('--fix', *more.get('with_', ()))
-        said = looked.stdout + looked.stderr
-        self.assertEqual((looked.of('fixed'), looked.code, looked.summary['fixed']), (sorted(names), FINE, len(names)), said)
+        looked = self.run_verify('--fix', *with_)
+        self.mended(looked, FINE, fixed=sorted(names))
         for name, data in self.files.items():
             self.assertEqual(read(self.at(name)), data, name)
         self.assertEqual(os.listdir(self.at('.leat')), ['records'])
@@ -220,10 +224,12 @@ class Verify(unittest.TestCase):
         self.look(missing=self.files)
 
     def test_replaced_by_what_is_no_file(self):
-        for name, make in (('x.jpg', os.mkdir), ('x.png', os.mkfifo), ('x.npy', lambda path: os.symlink(os.path.join(self.root, 'x.npy'), path)),
-                           ('text.gz', lambda path: os.symlink('nowhere', path))):
+        for name in ('x.jpg', 'x.png', 'x.npy', 'text.gz'):
             os.unlink(self.at(name))
-            make(self.at(name))
+        os.mkdir(self.at('x.jpg'))
+        os.mkfifo(self.at('x.png'))
+        os.symlink(os.path.join(self.root, 'x.npy'), self.at('x.npy'))
+        os.symlink('nowhere', self.at('text.gz'))
         shutil.rmtree(self.at('a'))
         os.symlink(os.path.join(self.root, 'a'), self.at('a'))
         names = ['a/b/c.bin', 'text.gz', 'x.jpg', 'x.npy', 'x.png']
@@ -242,7 +248,7 @@ class Verify(unittest.TestCase):
         os.mkfifo(self.at('x.png'))
         write(self.at('big.bin'), b'')
         looked = self.run_verify('--fix')
-        self.assertEqual((looked.of('fixed'), looked.of('unfixed'), looked.code), (['big.bin'], ['x.jpg', 'x.npy', 'x.png'], BAD_DATA), looked.stdout)
+        self.mended(looked, BAD_DATA, fixed=['big.bin'], unfixed=['x.jpg', 'x.npy', 'x.png'])
         self.assertEqual(read(self.at('x.jpg', 'mine')), b'mine')
         self.assertTrue(os.path.islink(self.at('x.npy')))
         self.assertEqual(os.listdir(self.at('.leat')), ['records'])
@@ -253,7 +259,8 @@ class Verify(unittest.TestCase):
     def records(self):
         """Paths of the files of records, and their lines."""
         folder = self.at('.leat', 'records')
-        return {os.path.join(folder, name): read(os.path.join(folder, name)).splitlines(keepends=True) for name in os.listdir(folder)}
+        paths = [os.path.join(folder, name) for name in os.listdir(folder)]
+        return {path: read(path).splitlines(keepends=True) for path in paths}
 
     def test_a_file_that_was_fetched_twice(self):
         name = os.path.join(self.root, 'twice.bin')
@@ -443,12 +450,11 @@ class Verify(unittest.TestCase):
         self.look(files=len(self.files) + 1)
         self.look('--deep', files=len(self.files) + 1, bad=['cut.jpg'])
         looked = self.run_verify('--deep', '--fix')
-        self.assertEqual((looked.code, looked.of('fixed'), looked.of('unfixed')), (BAD_DATA, [], ['cut.jpg']), looked.stdout + looked.stderr)
+        self.mended(looked, BAD_DATA, unfixed=['cut.jpg'])
         self.assertEqual(read(self.at('cut.jpg')), read(name))
         self.look(files=len(self.files) + 1)
         write(name, image('JPEG'))  # mended there
-        looked = self.run_verify('--deep', '--fix')
-        self.assertEqual((looked.code, looked.of('fixed')), (FINE, ['cut.jpg']), looked.stdout + looked.stderr)
+        self.mended(self.run_verify('--deep', '--fix'), FINE, fixed=['cut.jpg'])
         self.assertEqual(read(self.at('cut.jpg')), read(name))
         self.look('--deep', files=len(self.files) + 1)
 
@@ -500,9 +506,9 @@ class Verify(unittest.TestCase):
         os.unlink(self.at('more', 'x.npy'))
         looked = self.run_verify('--fix', to=self.at('more'))
         said = looked.stdout + looked.stderr
-        self.assertEqual((looked.code, looked.of('bad'), looked.of('missing'), looked.of('fixed')), (BAD_DATA, ['big.bin'], ['x.npy'], []), said)
-        self.assertEqual(looked.of('unfixed'), ['big.bin', 'x.npy'], said)
-        self.assertTrue(all('127.0.0.1' in finding['message'] for finding in looked.findings if finding['state'] == 'unfixed'), said)
+        self.assertEqual((looked.of('bad'), looked.of('missing')), (['big.bin'], ['x.npy']), said)
+        self.mended(looked, BAD_DATA, unfixed=['big.bin', 'x.npy'])
+        self.assertEqual(sum('127.0.0.1' in finding['message'] for finding in looked.findings), 2, said)
         self.assertEqual(read(self.at('more', 'big.bin')), b'the bad one')
         self.assertEqual(sorted(os.listdir(self.at('more'))), ['.leat', 'big.bin'])
         self.assertFalse(os.path.exists(self.at('more', '.leat', 'bad')))
@@ -516,7 +522,7 @@ class Verify(unittest.TestCase):
         write(name, b'other version')
         write(self.at('changing.bin'), b'damaged one..')
         looked = self.run_verify('--fix')
-        self.assertEqual((looked.code, looked.of('fixed'), looked.of('unfixed')), (BAD_DATA, [], ['changing.bin']), looked.stdout)
+        self.mended(looked, BAD_DATA, unfixed=['changing.bin'])
         self.assertEqual(read(self.at('changing.bin')), b'damaged one..')
 
     def test_fix_of_what_was_copied(self):
@@ -528,10 +534,9 @@ class Verify(unittest.TestCase):
         name = next(os.path.relpath(os.path.join(path, '005.bin'), to) for path, _, names in os.walk(to) if '005.bin' in names)
         write(os.path.join(to, name), b'damaged')
         looked = self.run_verify('--fix', to=to)
-        self.assertEqual((looked.code, looked.of('unfixed')), (BAD_DATA, [name]), 'this is another place: ' + looked.stdout)
+        self.mended(looked, BAD_DATA, unfixed=[name])  # this is another place
         self.assertEqual(read(os.path.join(to, name)), b'damaged')
-        looked = self.run_verify('--fix', to=to, cwd=self.scratch)
-        self.assertEqual((looked.code, looked.of('fixed')), (FINE, [name]), looked.stdout + looked.stderr)
+        self.mended(self.run_verify('--fix', to=to, cwd=self.scratch), FINE, fixed=[name])
         self.assertEqual(read(os.path.join(to, name)), self.files['small/005.bin'])
 
     def test_fix_of_what_has_no_url(self):
@@ -539,17 +544,57 @@ class Verify(unittest.TestCase):
         shutil.rmtree(self.at('.leat'))
         write(self.at('big.bin'), b'')
         looked = self.run_verify('--fix', '--checksums', path)
-        self.assertEqual((looked.code, looked.of('bad'), looked.of('unfixed')), (BAD_DATA, ['big.bin'], ['big.bin']), looked.stdout + looked.stderr)
+        self.mended(looked, BAD_DATA, unfixed=['big.bin'])
         self.assertEqual(read(self.at('big.bin')), b'')
         self.assertFalse(os.path.exists(self.at('.leat')))
 
     def test_two_fix_at_once(self):
         names = self.damage()
-        both = [subprocess.Popen([LEAT, 'verify', self.to, '--fix', '--json'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-                for _ in range(2)]
+        command = [LEAT, 'verify', self.to, '--fix', '--json']
+        both = [subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) for _ in range(2)]
         outs = [process.communicate(timeout=60)[0] for process in both]
         self.assertTrue(all('"summary"' in out for out in outs), outs)
         self.fixed(*[name for name in names if not os.path.exists(self.at(name)) or read(self.at(name)) != self.files[name]])
+
+    def start_slow_fix(self):
+        """The bad big.bin comes at 64 KiB/s now: it takes until it is stopped."""
+        for path, lines in self.records().items():
+            write(path, b''.join(lines).replace(self.server.url('big.bin').encode(), self.server.url('slow/big.bin').encode()))
+        write(self.at('big.bin'), b'the bad one')
+        out = open(os.path.join(self.folder, 'out'), 'wb')
+        self.addCleanup(out.close)
+        process = subprocess.Popen([LEAT, 'verify', self.to, '--fix', '--json'], stdin=subprocess.DEVNULL, stdout=out)
+        end = time.monotonic() + 10
+        while os.path.exists(self.at('big.bin')) and time.monotonic() < end:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        self.assertIsNone(process.poll())
+        return process
+
+    def test_ctrl_c_while_it_is_fixed(self):
+        process = self.start_slow_fix()
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(20), 130)
+        self.assertLess(time.monotonic() - begun, 5)
+        self.assertEqual(read(self.at('big.bin')), b'the bad one')
+        summary = fetching.Run.strict(read(os.path.join(self.folder, 'out')).decode().splitlines()[-1])
+        self.assertEqual((summary['event'], summary['bad'], summary['fixed'], summary['exit_code']), ('summary', 1, 0, 130))
+        self.assertFalse(os.path.exists(self.at('.leat', 'bad')))
+
+    def test_killed_while_it_is_fixed(self):
+        process = self.start_slow_fix()
+        process.kill()
+        process.wait(10)
+        self.look(missing=['big.bin'])
+        aside, = os.listdir(self.at('.leat', 'bad'))
+        self.assertEqual(read(self.at('.leat', 'bad', aside)), b'the bad one')
+        for path, lines in self.records().items():
+            write(path, b''.join(lines).replace(b'slow/', b''))
+        looked = self.run_verify('--fix')
+        self.assertEqual((looked.of('missing'), looked.of('fixed'), looked.code), (['big.bin'], ['big.bin'], FINE), looked.stdout)
+        self.assertEqual(read(self.at('big.bin')), self.files['big.bin'])
+        self.assertEqual(set(os.listdir(self.at('.leat'))) - {'work'}, {'bad', 'records'})
 
     # ---- how it runs ----
 
@@ -569,7 +614,8 @@ class Verify(unittest.TestCase):
         with open(self.at('huge.gz'), 'wb') as file:
             for _ in range(6000):  # 6 GB when unpacked: seconds
                 file.write(self.huge_part())
-        process = subprocess.Popen([LEAT, 'verify', self.to, '--deep', '--json'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([LEAT, 'verify', self.to, '--deep', '--json'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   text=True)
         time.sleep(0.7)
         self.assertIsNone(process.poll(), 'it was too fast for this test')
         begun = time.monotonic()
@@ -578,7 +624,7 @@ class Verify(unittest.TestCase):
         self.assertLess(time.monotonic() - begun, 5)
         self.assertEqual(process.returncode, 130)
         summary = fetching.Run.strict(out.splitlines()[-1])
-        self.assertEqual((summary['event'], summary['exit_code']), ('summary', 130))
+        self.assertEqual((summary['event'], summary['error'], summary['exit_code']), ('summary', 'stopped', 130))
         self.assertEqual(summary['files'], summary['good'] + summary['bad'] + summary['missing'])
         self.assertLessEqual(summary['good'], len(self.files))
 

@@ -117,7 +117,7 @@ typedef struct leat_fetch_config {
                                    a multiple of 256 KiB is made of it; 0: 8 MiB */
     uint64_t limit_rate;        /* bytes a second in all; 0: no limit */
     uint64_t memory_limit;      /* bytes held between network and disk; at least 16 MiB; 0: 256 MiB */
-    uint32_t threads;           /* that write and hash; 0: one for each CPU, 2 to 8 */
+    uint32_t threads;           /* that write and hash; 0: one for each two CPUs, 1 to 8 */
     uint64_t max_object_bytes;  /* of one file; 0: 64 GiB */
     uint32_t world, rank;       /* as in leat_config: entry n of the list is rank n % world's */
 
@@ -130,6 +130,7 @@ typedef struct leat_fetch_config {
 
     /* ---- being told: on the calling thread ---- */
     void (*event)(void *user, const leat_fetch_event *event);          /* NULL: none */
+    uint32_t events;            /* which kinds: the sum of 1 << kind; 0: all */
     void (*progress)(void *user, const leat_fetch_progress *progress); /* ten times a second, and once at the end; NULL: none */
     void *user;                 /* borrows, until leat_fetch returns */
     const volatile int *stop;   /* set it to non-zero (from a signal handler, say) to stop within 5 s, resumable; NULL: never */
@@ -189,8 +190,8 @@ typedef struct leat_verify_config {
     const char *directory;   /* that leat_fetch has filled; or any, with `checksums` or `deep`. Required */
     const char *checksums;   /* as in leat_fetch_config: these count, beside what is recorded */
     bool quick;              /* sizes only */
-    bool deep;               /* also read what is inside: every header of a tar, every zstd and gzip frame, the header of every
-                                image */
+    bool deep;               /* also read what is inside: every header of a tar, every zstd and gzip frame, header and end of
+                                every image */
     bool fix;                /* fetch again what is bad or missing, from where it came */
     const leat_fetch_config *fetch; /* settings for `fix` (without sources and to); NULL: defaults */
     uint32_t threads;        /* files looked at side by side; 0: one for each CPU */
