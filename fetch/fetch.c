@@ -29,6 +29,11 @@ void leat__run_stop(leat__run *run, const leat_error *error)
     pthread_mutex_unlock(&run->lock);
 }
 
+bool leat__run_is_told_to_stop(const leat__run *run)
+{
+    return run->config.stop && __atomic_load_n(run->config.stop, __ATOMIC_RELAXED);
+}
+
 void leat__run_drop_claim(leat__run *run, const char *id)
 {
     pthread_mutex_lock(&run->owner_lock);

@@ -49,7 +49,7 @@ static void on_tick(uv_timer_t *timer)
     leat__run *run = timer->data;
     leat__target *target, *next;
     leat_error error;
-    if (run->config.stop && *run->config.stop && !atomic_load(&run->stopping)) {
+    if (leat__run_is_told_to_stop(run) && !atomic_load(&run->stopping)) {
         leat__fail(&error, LEAT_ECLOSED, 0, "stopped");
         leat__run_stop(run, &error);
     }

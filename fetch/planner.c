@@ -240,7 +240,7 @@ static void wait_for_all(leat__run *run, bool longer)
 static bool is_stopped(void *user)
 {
     const leat__run *run = ((planning *)user)->run;
-    return atomic_load(&run->stopping) || (run->config.stop && *run->config.stop);
+    return atomic_load(&run->stopping) || leat__run_is_told_to_stop(run);
 }
 
 static leat_code read_sources(planning *p, leat_error *error)

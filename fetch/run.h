@@ -391,6 +391,8 @@ struct leat__run {
 /* Ends the run early: error (first wins) and stopping. Any thread. */
 void leat__run_stop(leat__run *run, const leat_error *error);
 void leat__run_drop_claim(leat__run *run, const char *id);
+/* The caller's stop flag, which a signal handler may be setting. Any thread. */
+bool leat__run_is_told_to_stop(const leat__run *run);
 void *leat__planner_main(void *run);
 /* Wakes the planner if it waits, and there is room enough for that to be worth it. Loop. */
 void leat__planner_wake_locked(leat__run *run);
