@@ -31,7 +31,7 @@ static void on_signal(int number)
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < STOP_SIGNALS; i++) sigaction(stop_signals[i], &action, NULL);
     stop_signal = number;
-    stop = 1;
+    __atomic_store_n(&stop, 1, __ATOMIC_RELAXED); /* the library reads it on threads of its own */
 }
 
 void cli_fill_streams(void)
@@ -128,7 +128,7 @@ void cli_flush_output(void)
 
 void cli_stop_if_output_broken(void)
 {
-    if (cli_output_broken()) stop = 1;
+    if (cli_output_broken()) __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
 }
 
 int cli_exit_code(int code)

@@ -135,5 +135,6 @@ void leat__copy_next(leat__target *target)
     }
     target->run->copies++;
     target->attempts = 1;
+    target->learning = !target->learnt;
     leat__write_job_submit(job);
 }

@@ -135,6 +135,7 @@ struct leat__target {
     uint32_t jobs;              /* in the pool */
     bool told;                  /* START was said */
     bool looked;                /* for parts of an earlier run */
+    bool learning;              /* a job learns what it is, LOOK or the first COPY: grid and what belongs to it are that one's */
     bool restarted;             /* from the start, once */
     bool alone;                 /* its server does not do ranges as it says: one transfer, from the start */
     bool learnt;                /* its server has told what it is */

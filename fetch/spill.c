@@ -28,17 +28,18 @@ struct leat__spill {
     /* under the lock */
     pthread_mutex_t lock;
     FILE *file;       /* NULL: nothing was put yet */
+    unsigned made;    /* files with names */
     uint64_t count;
 };
 
 /* A file that goes when it is closed, in the folder, whose file system has room for data. */
-static FILE *file_new(int folder)
+static FILE *file_new_locked(leat__spill *spill)
 {
-    static atomic_uint number;
+    int folder = spill->folder;
     char name[64];
     int fd = TEMP_FAILURE_RETRY(openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     if (fd < 0) { /* a file system that has no such thing */
-        snprintf(name, sizeof name, "spill-%d-%u", (int)getpid(), atomic_fetch_add(&number, 1));
+        snprintf(name, sizeof name, "spill-%d-%u", (int)getpid(), spill->made++);
         fd = TEMP_FAILURE_RETRY(openat(folder, name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600));
         if (fd >= 0) unlinkat(folder, name, 0);
     }
@@ -64,7 +65,7 @@ static bool put_locked(leat__spill *spill, const leat__entry *entry, leat__later
 {
     frame head = {.number = entry->number, .bytes = entry->bytes, .sum = entry->sum, .is_url = entry->is_url, .why = why,
                   .source_bytes = (uint32_t)strlen(entry->source) + 1, .path_bytes = (uint32_t)strlen(entry->path) + 1};
-    if (!spill->file && !(spill->file = file_new(spill->folder))) return false;
+    if (!spill->file && !(spill->file = file_new_locked(spill))) return false;
     if (fwrite(&head, sizeof head, 1, spill->file) != 1 || fwrite(entry->source, head.source_bytes, 1, spill->file) != 1 ||
         fwrite(entry->path, head.path_bytes, 1, spill->file) != 1) return false;
     spill->count++;

@@ -326,7 +326,7 @@ void leat__streams_spread(leat__target *target)
     leat__http_stats stats;
     leat_error error;
     uint64_t part;
-    if (target->state != LEAT__TARGET_FETCHING || !target->grid.count || !target->stream_count || run->queued_count) return;
+    if (target->state != LEAT__TARGET_FETCHING || !target->stream_count || !target->grid.count || run->queued_count) return;
     while (target->stream_count < run->config.parts && leat__grid_next(&target->grid, RUN_WORTH, &part)) {
         leat__http_get_stats(run->http, &stats);
         if (stats.active + stats.paused + stats.waiting >= run->config.jobs || begin_one(target, part, &error)) return;

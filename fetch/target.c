@@ -188,6 +188,7 @@ static void begin(leat__target *target)
     if (!target->looked && target->journal_of[0]) {
         leat__write_job *job = leat__write_job_new(target, LEAT__JOB_LOOK);
         target->looked = true;
+        target->learning = job != NULL;
         target->state = LEAT__TARGET_LOOKING;
         if (job) leat__write_job_submit(job);
         if (job) return;

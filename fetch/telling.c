@@ -144,6 +144,7 @@ static void add_host(void *user, const leat__http_host *host)
 /* Bytes of a target that are there. */
 static uint64_t bytes_of(const leat__target *target)
 {
+    if (target->learning) return 0; /* the next picture has them */
     return target->grid.count ? target->grid.there_bytes : target->received;
 }
 
@@ -166,10 +167,10 @@ static void add_transfers(const leat__run *run, leat_fetch_progress *now)
     const leat__target *target;
     TAILQ_FOREACH(target, &run->active, link) {
         now->finished_bytes += bytes_of(target);
-        if (target->state == LEAT__TARGET_FETCHING && target->learnt) add_transfer(target, now);
+        if (target->state == LEAT__TARGET_FETCHING && !target->learning && target->learnt) add_transfer(target, now);
     }
     TAILQ_FOREACH(target, &run->active, link)
-        if (target->state == LEAT__TARGET_FETCHING && !target->learnt && target->stream_count) add_transfer(target, now);
+        if (target->state == LEAT__TARGET_FETCHING && target->stream_count && !target->learnt) add_transfer(target, now);
 }
 
 void leat__teller_picture(leat__run *run)

@@ -177,6 +177,7 @@ static void job_returned(leat__write_job *job)
         target->opened = true;
     }
     if (job->kind == LEAT__JOB_SUM) target->summing = false;
+    target->learning = false; /* while it was, no other job ran */
     for (uint64_t part = job->first_part; part < job->end_part; part++) leat__grid_set(&target->grid, part, LEAT__PART_THERE);
     if (job->kind == LEAT__JOB_COPY) leat__copy_returned(job);
     if (job->finish || job->kind == LEAT__JOB_FINISH) target->finished = !job->error.code;

@@ -10,6 +10,10 @@
  *          In doubt: until something that was sent after the cut is served, one request at a time tries, after pauses
  *          that double (full jitter, R2; at most the longer of 2 s and a quarter of the outage, and 20 s): so an outage
  *          is over for us soon after it is over, and costs few requests, whose failures fall on many transfers.
+ *          The end: where as many of those probes have failed in a row as a transfer has attempts, and PATIENCE (30 s, or
+ *          max_retry_after if that is less) has gone by since the doubts began and since a transfer was whole, and no other one of
+ *          this host reads, it is given up: it counts as unreachable, and all that waits for it fails. A Retry-After is waited
+ *          out before that: no probe comes sooner.
  *          R5: a budget of tokens for repetitions; when it is spent, the host is unreachable: transfers that have not
  *          begun are not sent, but for one each 5 s. If that one is served, the budget is whole again.
  *          A dead host holds few of the places that all hosts share: before anybody has connected to it, it gets an eighth
@@ -23,7 +27,8 @@
  *          address there.
  * Threads: loop.
  * Invariants: 1 <= limit <= connections_per_host; active <= connections; a record with references is never dropped;
- *          probe is NULL or an attempt that runs; tokens <= TOKENS.
+ *          probe is NULL or an attempt that runs; tokens <= TOKENS; a host is in http->queues[q] exactly while its own
+ *          queues[q] is not empty.
  * Not here: which transfer starts (places.c); back-off of a transfer (outcome.c). */
 #include <assert.h>
 #include <stdio.h>
@@ -45,6 +50,7 @@ enum {
 #define PAUSE_SHORT_NS (2000 * LEAT__MS)
 #define PAUSE_MAX_NS (20 * 1000 * LEAT__MS)
 #define PROBE_NS (5000 * LEAT__MS)
+#define PATIENCE_NS (30 * 1000 * LEAT__MS)
 
 /* ---- records ---- */
 
@@ -88,6 +94,7 @@ leat__host *leat__host_get(leat__http *http, const char *origin)
         memcpy(host->origin, origin, size);
         host->limit = host->calm = http->options.connections_per_host;
         host->tokens = TOKENS;
+        for (int i = 0; i < LEAT__QUEUES; i++) TAILQ_INIT(&host->queues[i]);
         TAILQ_INSERT_TAIL(&http->hosts, host, link);
         http->host_count++;
         host->references = 1;
@@ -213,7 +220,44 @@ static uint64_t pause_of(leat__http *http, const leat__host *host)
     return leat__http_random(http) % ((pause < longest ? pause : longest) + 1);
 }
 
-bool leat__host_throttled(leat__http *http, leat__host *host, uint64_t asked_ns, uint64_t least_ns)
+uint64_t leat__http_patience_ns(const leat__http *http)
+{
+    uint64_t most = http->options.max_retry_after_ms * LEAT__MS;
+    return most < PATIENCE_NS ? most : PATIENCE_NS;
+}
+
+static void become_unreachable(leat__http *http, leat__host *host, const leat__fault *fault)
+{
+    uint64_t now = leat__http_now(http);
+    if (!host->unreachable) host->unreachable_ns = now;
+    host->unreachable = true;
+    host->probe_ns = now + PROBE_NS;
+    snprintf(host->last, sizeof host->last, "%s", fault->text);
+}
+
+/* Somebody else still gets bytes from it, or waits for an answer. */
+static bool is_reading(const leat__http *http, const leat__host *host)
+{
+    const leat__transfer *transfer;
+    TAILQ_FOREACH(transfer, &http->lists[LEAT__TRANSFER_ACTIVE], link)
+        if (transfer->host == host && !transfer->canceled) return true;
+    return false;
+}
+
+/* It was refused once more. */
+static bool is_to_be_given_up(const leat__http *http, const leat__host *host)
+{
+    uint64_t since = host->whole_ns > host->doubted_ns ? host->whole_ns : host->doubted_ns;
+    bool long_enough = leat__http_now(http) - since >= leat__http_patience_ns(http);
+    return host->refusals >= http->options.retries && long_enough && !is_reading(http, host);
+}
+
+bool leat__host_is_given_up(const leat__host *host)
+{
+    return host->unreachable && host->doubted;
+}
+
+bool leat__host_throttled(leat__http *http, leat__host *host, uint64_t asked_ns, uint64_t least_ns, const leat__fault *fault)
 {
     bool first = asked_ns >= host->cut_ns;
     uint64_t pause = 0;
@@ -227,6 +271,7 @@ bool leat__host_throttled(leat__http *http, leat__host *host, uint64_t asked_ns,
         host->doubted = true;
         host->refusals++;
         pause = pause_of(http, host);
+        if (is_to_be_given_up(http, host)) become_unreachable(http, host, fault);
     }
     leat__host_pause(http, host, pause > least_ns ? pause : least_ns);
     return first;
@@ -253,6 +298,7 @@ void leat__host_serves(leat__http *http, leat__host *host, uint64_t asked_ns)
 
 void leat__host_succeeded(leat__http *http, leat__host *host)
 {
+    host->whole_ns = leat__http_now(http);
     uint32_t full = http->options.connections_per_host;
     bool fast = host->limit < full / 4 && host->limit < host->calm;
     if (host->limit >= full || (++host->successes < SUCCESSES_A_STEP && !fast)) return;
@@ -273,11 +319,7 @@ bool leat__host_pay(leat__transfer *transfer, const leat__fault *fault)
         transfer->paid += cost;
         return true;
     }
-    uint64_t now = leat__http_now(transfer->http);
-    if (!host->unreachable) host->unreachable_ns = now;
-    host->unreachable = true;
-    host->probe_ns = now + PROBE_NS;
-    snprintf(host->last, sizeof host->last, "%s", fault->text);
+    become_unreachable(transfer->http, host, fault);
     return false;
 }
 

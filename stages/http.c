@@ -6,7 +6,7 @@
  * Threads: loop. The thread has to block SIGPIPE (P17): curl is told not to touch signals.
  * Life:    open ──leat__http_close──► closing (no callback runs any more) ──idle──► shut down: transfers, easy handles
  *          and connections are gone, handles close ──last close callback──► freed, closed() is called.
- * Invariants: counts[s] is the length of lists[s]; the idle handle runs exactly while work is deferred;
+ * Invariants: counts[s] is the length of lists[s], or of the hosts' queues[s] together; the idle handle runs exactly while work is deferred;
  *          open_handles = 4 + sockets not yet freed. */
 #include <assert.h>
 #include <pthread.h>
@@ -176,6 +176,7 @@ leat_code leat__http_new(const leat__http_options *options, leat__http **out, le
     if (http->options.chunk_bytes < CURL_MAX_WRITE_SIZE) http->options.chunk_bytes = CURL_MAX_WRITE_SIZE;
     http->tick_ms = options->stall_timeout_ms / 8 < 1000 ? options->stall_timeout_ms / 8 + 1 : 1000;
     for (int i = 0; i < LEAT__TRANSFER_STATES; i++) TAILQ_INIT(&http->lists[i]);
+    for (int i = 0; i < LEAT__QUEUES; i++) TAILQ_INIT(&http->queues[i]);
     TAILQ_INIT(&http->due);
     TAILQ_INIT(&http->hosts);
     if (options->ca_file && !(http->ca_file = strdup(options->ca_file))) goto no_memory;
@@ -215,6 +216,8 @@ static void on_handle_closed(uv_handle_t *handle)
 static void shut_down(leat__http *http)
 {
     assert(http->closing);
+    for (int i = 0; i < LEAT__QUEUES; i++)
+        for (leat__host *host; (host = TAILQ_FIRST(&http->queues[i]));) leat__transfer_free(TAILQ_FIRST(&host->queues[i]));
     for (int i = 0; i < LEAT__TRANSFER_STATES; i++)
         while (!TAILQ_EMPTY(&http->lists[i])) leat__transfer_free(TAILQ_FIRST(&http->lists[i]));
     leat__attempts_free(http);

@@ -121,10 +121,15 @@ leat__verdict leat__reply_judge(const leat__reply *reply, const leat__asked *ask
 /* ---- host.c ---- */
 
 typedef struct leat__attempt leat__attempt;
+TAILQ_HEAD(leat__transfer_list, leat__transfer);
+
+#define LEAT__QUEUES 2         /* of transfers that wait for a place: the states RESUMED and WAITING */
 
 typedef struct leat__host {
     TAILQ_ENTRY(leat__host) link;
     unsigned references;       /* transfers that are on their way to it */
+    struct leat__transfer_list queues[LEAT__QUEUES];
+    TAILQ_ENTRY(leat__host) queue_link[LEAT__QUEUES]; /* with the other hosts whose queue is not empty */
     uint32_t active;           /* attempts that hold a connection to it */
     uint64_t retries;
     char *root;                /* "https://host/", as URLs of it began that were parsed; NULL: none yet */
@@ -140,10 +145,11 @@ typedef struct leat__host {
     bool doubted;              /* it throttled, and has served nothing that was asked for since: one request at a time */
     uint32_t refusals;         /* so many times in a row, one for each pause */
     uint64_t doubted_ns;       /* since when */
+    uint64_t whole_ns;         /* when a transfer of it was whole, last; 0: none was */
     leat__attempt *probe;      /* that one request, NULL: none */
     /* its retry budget (R5) */
     uint32_t tokens;
-    bool unreachable;          /* it is spent */
+    bool unreachable;          /* it is spent; or it has refused everything for too long, then it is doubted as well */
     uint64_t unreachable_ns;   /* since when */
     uint64_t probe_ns;         /* when the next transfer may try */
     char last[600];            /* what was the matter */
@@ -167,8 +173,13 @@ void leat__host_asked(leat__attempt *attempt);
 /* An attempt starts (and may be the one that finds the address); it has the address, or ended without. */
 void leat__attempt_resolving(leat__attempt *attempt);
 void leat__attempt_resolved(leat__attempt *attempt, bool found);
-/* 429 or 503 to what was sent at asked_ns, with the least pause that it names. False: a failure of the same burst as another. */
-bool leat__host_throttled(leat__http *http, leat__host *host, uint64_t asked_ns, uint64_t least_ns);
+/* 429 or 503, as fault says, to what was sent at asked_ns, with the least pause that it names. False: a failure of the same burst
+ * as another. */
+bool leat__host_throttled(leat__http *http, leat__host *host, uint64_t asked_ns, uint64_t least_ns, const leat__fault *fault);
+/* It has refused for so long that nothing of it is waited for any more. */
+bool leat__host_is_given_up(const leat__host *host);
+/* For how long refusals are put up with. */
+uint64_t leat__http_patience_ns(const leat__http *http);
 /* Leaves it alone for so long. A connection failed before the server said a word. It serves what was sent at asked_ns. A
  * transfer of it is whole. */
 void leat__host_pause(leat__http *http, leat__host *host, uint64_t ns);
@@ -288,14 +299,15 @@ struct leat__transfer {
     bool paused, whole, restarted;
     /* requests and failures */
     uint32_t requests;         /* sent so far */
-    uint32_t failures;         /* since the last byte of progress */
+    uint32_t failures;         /* since the last byte of progress, but for refusals */
+    uint32_t refusals;         /* 429 and 503 since then, one of each burst */
+    uint64_t refused_ns;       /* when the first of those was */
     uint32_t attempts;         /* in all, this one included */
     uint32_t paid;             /* to its host's retry budget, since the last byte of progress */
     bool fresh;                /* the next attempt needs a new connection */
     bool unconditional;        /* its server does not understand what was expected as a condition */
     bool put_off;              /* DELAYED: waits behind the others afterwards (R3) */
 };
-TAILQ_HEAD(leat__transfer_list, leat__transfer);
 
 /* Where the transfer is whole; LEAT__NO_SIZE: where the answer ends. */
 static inline uint64_t leat__transfer_goal(const leat__transfer *transfer)
@@ -314,6 +326,7 @@ typedef enum leat__accepted { LEAT__ACCEPTED, LEAT__ACCEPT_LATER, LEAT__ACCEPT_N
 
 /* Takes the next bytes of the object (at most CURL_MAX_WRITE_SIZE): *taken of them, all up to the limit; or none. */
 leat__accepted leat__transfer_accept(leat__transfer *transfer, const char *data, size_t size, size_t *taken);
+/* Puts it last in a state's list. Its host does not change while it waits in one of that host's queues. */
 void leat__transfer_move(leat__transfer *transfer, leat__transfer_state state);
 void leat__transfer_do_due(leat__transfer *transfer);
 /* All bytes are there: hands out the last ones and ends it, as soon as its consumer takes them. */
@@ -371,7 +384,8 @@ struct leat__http {
     unsigned open_handles;             /* those four and the sockets': closed() when it gets to 0 */
     leat__socket *sockets[LEAT__SOCKET_BUCKETS];
     /* transfers */
-    struct leat__transfer_list lists[LEAT__TRANSFER_STATES];
+    struct leat__transfer_list lists[LEAT__TRANSFER_STATES]; /* but for the first LEAT__QUEUES: those are with their hosts */
+    struct leat__host_list queues[LEAT__QUEUES]; /* the hosts for which transfers wait, the next one to have a turn first */
     uint32_t counts[LEAT__TRANSFER_STATES];
     struct leat__transfer_list due;
     uint32_t due_count;

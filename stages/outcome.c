@@ -9,6 +9,8 @@
  *          here (a checksum can, further down).
  *          412 to what was expected, in an answer that does not say what is there instead, may come from a server that
  *          has no ETags at all: it is asked once more without the condition, and that answer's own fields decide.
+ *          Refusals (429, 503) fail a transfer only if there are too many of them and they have gone on for too long (R2: a
+ *          short outage would use up five attempts), or if host.c has given up on the host.
  *          Who was throttled waits in the back, even in mid-object: while a host throttles everybody its failures have to
  *          fall on many.
  *          A changed object is begun anew once, as long as no byte was handed out; afterwards that would mix two
@@ -158,8 +160,10 @@ void leat__transfer_refuse(leat__transfer *transfer)
 /* R2, R3 */
 static uint64_t delay_of(leat__transfer *transfer, leat__fault_class class, uint64_t least_ns)
 {
-    uint64_t longest = class == LEAT__FAULT_THROTTLE ? BASE_THROTTLE_NS : BASE_TRANSIENT_NS;
-    for (uint32_t n = 1; n < transfer->failures && longest < DELAY_MAX_NS; n++) longest *= 2;
+    bool throttled = class == LEAT__FAULT_THROTTLE;
+    uint64_t longest = throttled ? BASE_THROTTLE_NS : BASE_TRANSIENT_NS;
+    uint32_t count = throttled ? transfer->refusals : transfer->failures;
+    for (uint32_t n = 1; n < count && longest < DELAY_MAX_NS; n++) longest *= 2;
     if (longest > DELAY_MAX_NS) longest = DELAY_MAX_NS;
     uint64_t delay = leat__http_random(transfer->http) % (longest + 1);
     return delay > least_ns ? delay : least_ns;
@@ -178,12 +182,23 @@ static bool forget_object(leat__transfer *transfer)
     return true;
 }
 
+/* A refusal is no word about the object: one outage must not use up the attempts of the few that meet it again and again. So time
+ * counts as well, and the host's own end. */
+static bool may_ask_again(const leat__transfer *transfer)
+{
+    const leat__http *http = transfer->http;
+    uint32_t most = http->options.retries;
+    if (most == 1 || leat__host_is_given_up(transfer->host)) return false;
+    return transfer->refusals < most || leat__http_now(http) - transfer->refused_ns < leat__http_patience_ns(http);
+}
+
 static bool may_repeat(leat__transfer *transfer, const leat__fault *fault)
 {
     uint32_t most = transfer->http->options.retries;
     if (transfer->attempts >= ATTEMPTS_MAX) return false;
     if (fault->class == LEAT__FAULT_CHANGED) return forget_object(transfer);
     if (fault->class == LEAT__FAULT_FATAL) return false;
+    if (fault->class == LEAT__FAULT_THROTTLE) return may_ask_again(transfer);
     if (fault->system == CURLE_COULDNT_RESOLVE_HOST && most > RESOLVE_ATTEMPTS) most = RESOLVE_ATTEMPTS;
     return transfer->failures < most;
 }
@@ -193,16 +208,17 @@ static bool count_failure(leat__transfer *transfer, const leat__fault *fault, co
 {
     leat__http *http = transfer->http;
     leat__host *host = transfer->host;
-    bool counts = true;
-    if (fault->class == LEAT__FAULT_THROTTLE) counts = leat__host_throttled(http, host, e->asked_ns, least_ns);
+    bool counts = true, throttled = fault->class == LEAT__FAULT_THROTTLE;
+    if (throttled) counts = leat__host_throttled(http, host, e->asked_ns, least_ns, fault);
     else if (e->silent) leat__host_silent(http, host, e->asked_ns);
-    transfer->put_off = fault->class == LEAT__FAULT_THROTTLE;
+    transfer->put_off = throttled;
     if (e->retry_after_ms > http->options.max_retry_after_ms && fault->class != LEAT__FAULT_FATAL) { /* R3 */
         leat__host_pause(http, host, least_ns);
         transfer->put_off = true;
     }
     transfer->attempts++;
-    if (counts) transfer->failures++;
+    if (!throttled) transfer->failures++;
+    else if (counts && !transfer->refusals++) transfer->refused_ns = leat__http_now(http);
     return counts;
 }
 
@@ -270,7 +286,7 @@ static void credit(leat__attempt *attempt, outcome was, const leat__fault *fault
     if (attempt->verdict == LEAT__VERDICT_STATUS && (refused || was == WAS_UNMET))
         leat__host_serves(transfer->http, transfer->host, attempt->started_ns);
     bool whole = was == WAS_WHOLE && attempt->verdict != LEAT__VERDICT_NONE;
-    if (attempt->accepted) transfer->failures = 0;
+    if (attempt->accepted) transfer->failures = transfer->refusals = 0;
     if (whole || (attempt->accepted && transfer->paid)) leat__host_repay(transfer);
     if (whole) leat__host_succeeded(transfer->http, transfer->host);
 }

@@ -9,14 +9,17 @@
  *          move:
  *          (1) X active: it reads, or its stall clock ends the attempt, which is repeated or reported.
  *          (2) X waiting: a place that is not paused becomes free or paused in finite time by (1), also on X's host if
- *              that limits it; a paused place is taken away for a waiting one. So someone in the queue always gets a
- *              place. The queue is FIFO, and a transfer that was parked comes back only if the consumer resumes it,
- *              which it does not before X moves: finitely many are before X, and each gets its place once.
+ *              that limits it; a paused place is taken away for a waiting one. So someone who waits always gets a
+ *              place. Each host has a FIFO of those that wait for it, and the hosts take turns: one that cannot start any
+ *              keeps its turn, one that has started one goes behind the others. A transfer that was parked comes back only if
+ *              the consumer resumes it, which it does not before X moves: finitely many are before X at its host,
+ *              each gets its place once, and finitely many hosts have a turn between two of them.
  *          (3) X delayed, or its host paused or in doubt: time passes; delays are bounded (R2, R3), and one that tries a
  *              host either hears from it or fails, or is itself paused and holds up nobody.
  *          Resumed transfers come before those that never ran: the consumer is nearer to needing them, and by (2) they
  *          cannot come back without end. Less connections than objects that are merged work, but each turn costs a
- *          request. The queue is ours and not curl's (MAX_TOTAL_CONNECTIONS): curl's clocks run in its queue, and it
+ *          request. Thousands may wait for a host that is slow, throttles, or is dead: what is done at each of curl's events
+ *          depends on the number of hosts, not on theirs. The queue is ours and not curl's (MAX_TOTAL_CONNECTIONS): curl's clocks run in its queue, and it
  *          parks nobody.
  * Threads: loop; called outside of curl.
  * Invariants: counts[ACTIVE] + counts[PAUSED] <= connections. */
@@ -70,27 +73,58 @@ static void start(leat__transfer *transfer)
     leat__transfer_fail(transfer, &fault, "");
 }
 
-/* R5: it has not begun, and its host is unreachable. */
+/* R5: its host is unreachable, and it has not begun, or nothing of that host is waited for. */
 static bool is_hopeless(const leat__transfer *transfer, uint64_t now)
 {
-    bool begun = transfer->failures || transfer->position > transfer->start;
-    return !begun && !leat__host_may_begin(transfer->host, now);
+    bool begun = transfer->failures || transfer->refusals || transfer->position > transfer->start;
+    return !leat__host_may_begin(transfer->host, now) && (!begun || leat__host_is_given_up(transfer->host));
+}
+
+/* The first that waits for a host, without those that are hopeless: those it ends, at most *left of them. */
+static leat__transfer *first_of(leat__host *host, leat__transfer_state queue, uint64_t now, uint32_t *left)
+{
+    leat__transfer *first = NULL;
+    bool unreachable = !leat__host_may_begin(host, now);
+    for (leat__transfer *transfer = TAILQ_FIRST(&host->queues[queue]), *next; transfer && *left; transfer = next) {
+        next = TAILQ_NEXT(transfer, link);
+        if (transfer->canceled) continue;
+        if (unreachable && is_hopeless(transfer, now)) {
+            leat__http *http = transfer->http;
+            leat__transfer_refuse(transfer);
+            --*left;
+            if (http->closing) return NULL;
+        } else if (!first) {
+            first = transfer;
+        }
+        if (first && !unreachable) break;
+    }
+    return first;
+}
+
+/* Starts one that waits for a host, if that and a place allow it. */
+static bool start_one(leat__http *http, leat__host *host, leat__transfer_state queue, uint64_t now, uint32_t *left)
+{
+    leat__transfer *transfer = first_of(host, queue, now, left);
+    if (!transfer || transfer->canceled || !*left || !leat__host_open(host, now) || !make_room(http, host)) return false;
+    --*left;
+    start(transfer);
+    return true;
 }
 
 static void fill_from(leat__http *http, leat__transfer_state queue, uint64_t now)
 {
     uint32_t left = http->counts[queue]; /* what a consumer begins meanwhile has its turn in the loop's next one */
-    for (leat__transfer *transfer = TAILQ_FIRST(&http->lists[queue]), *next; transfer && left; transfer = next, left--) {
-        next = TAILQ_NEXT(transfer, link);
-        if (http->closing) return;
-        if (transfer->canceled) continue;
-        if (is_hopeless(transfer, now)) {
-            leat__transfer_refuse(transfer);
-            continue;
+    struct leat__host_list *hosts = &http->queues[queue];
+    for (leat__host *host = TAILQ_FIRST(hosts), *next; host && left; host = next) {
+        if (http->closing || http->counts[LEAT__TRANSFER_ACTIVE] >= http->options.connections) return; /* none free or paused */
+        leat__host_share(host);
+        next = TAILQ_NEXT(host, queue_link[queue]); /* stays: only its own transfers' starts and ends take a host off the list */
+        if (start_one(http, host, queue, now, &left) && !TAILQ_EMPTY(&host->queues[queue])) {
+            TAILQ_REMOVE(hosts, host, queue_link[queue]);
+            TAILQ_INSERT_TAIL(hosts, host, queue_link[queue]);
+            if (!next) next = host;
         }
-        if (http->counts[LEAT__TRANSFER_ACTIVE] >= http->options.connections) return; /* none free, none paused */
-        if (!leat__host_open(transfer->host, now) || !make_room(http, transfer->host)) continue;
-        start(transfer);
+        leat__host_release(host);
     }
 }
 

@@ -46,14 +46,40 @@ static void mark_due(leat__transfer *transfer)
     leat__http_soon(http);
 }
 
-void leat__transfer_move(leat__transfer *transfer, leat__transfer_state state)
+/* ---- lists ---- */
+
+/* The list that a transfer is in, or is to be in. */
+static struct leat__transfer_list *list_of(const leat__transfer *transfer)
+{
+    leat__transfer_state state = transfer->state;
+    return state < LEAT__QUEUES ? &transfer->host->queues[state] : &transfer->http->lists[state];
+}
+
+static void enlist(leat__transfer *transfer)
 {
     leat__http *http = transfer->http;
-    TAILQ_REMOVE(&http->lists[transfer->state], transfer, link);
-    http->counts[transfer->state]--;
-    transfer->state = state;
-    TAILQ_INSERT_TAIL(&http->lists[state], transfer, link);
+    leat__transfer_state state = transfer->state;
+    struct leat__transfer_list *list = list_of(transfer);
+    if (state < LEAT__QUEUES && TAILQ_EMPTY(list)) TAILQ_INSERT_TAIL(&http->queues[state], transfer->host, queue_link[state]);
+    TAILQ_INSERT_TAIL(list, transfer, link);
     http->counts[state]++;
+}
+
+static void delist(leat__transfer *transfer)
+{
+    leat__http *http = transfer->http;
+    leat__transfer_state state = transfer->state;
+    struct leat__transfer_list *list = list_of(transfer);
+    TAILQ_REMOVE(list, transfer, link);
+    http->counts[state]--;
+    if (state < LEAT__QUEUES && TAILQ_EMPTY(list)) TAILQ_REMOVE(&http->queues[state], transfer->host, queue_link[state]);
+}
+
+void leat__transfer_move(leat__transfer *transfer, leat__transfer_state state)
+{
+    delist(transfer);
+    transfer->state = state;
+    enlist(transfer);
 }
 
 /* ---- bytes ---- */
@@ -312,8 +338,7 @@ leat_code leat__http_get(leat__http *http, const char *url, const leat__http_ran
     transfer->callbacks = *callbacks;
     transfer->user = user;
     set_range(transfer, range ? range : &LEAT__HTTP_WHOLE);
-    TAILQ_INSERT_TAIL(&http->lists[transfer->state], transfer, link);
-    http->counts[transfer->state]++;
+    enlist(transfer);
     if (transfer->whole) mark_due(transfer);
     else leat__http_soon(http);
     *out = transfer;
@@ -325,8 +350,7 @@ void leat__transfer_free(leat__transfer *transfer)
     leat__http *http = transfer->http;
     assert(!transfer->handing);
     if (transfer->attempt) leat__attempt_end(transfer);
-    TAILQ_REMOVE(&http->lists[transfer->state], transfer, link);
-    http->counts[transfer->state]--;
+    delist(transfer);
     if (transfer->due) {
         TAILQ_REMOVE(&http->due, transfer, due_link);
         http->due_count--;

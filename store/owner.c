@@ -22,7 +22,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +56,6 @@ struct leat__owner {
     char token[LEAT__TOKEN_BYTES]; /* self, written */
     struct stranger *strangers;    /* as many as there are processes elsewhere: some hundreds */
     size_t stranger_count;
-    atomic_uint_fast64_t beaten_ns; /* when it last signed */
 };
 
 /* ---- folders and names ---- */
@@ -132,7 +130,6 @@ leat_code leat__owner_new(int work_fd, const leat__env *env, leat__owner **out, 
     int number = make_folder(work_fd, folder);
     if (!number) number = sign(work_fd, owner->token);
     if (!number) number = make_folder(work_fd, folder = CLAIMS);
-    atomic_init(&owner->beaten_ns, env->now_ns(env->user));
     if (number) {
         leat__owner_free(owner);
         return fail_work("make", folder, "", number, error);
@@ -160,16 +157,9 @@ const char *leat__owner_token(const leat__owner *owner)
     return owner->token;
 }
 
-void leat__owner_beat(leat__owner *owner)
+void leat__owner_beat(const leat__owner *owner)
 {
-    if (sign(owner->work, owner->token) == 0) atomic_store(&owner->beaten_ns, owner->env->now_ns(owner->env->user));
-}
-
-/* Whether nobody can have taken it for dead. */
-static bool is_fresh(const leat__owner *owner)
-{
-    uint64_t age = owner->env->now_ns(owner->env->user) - atomic_load(&owner->beaten_ns);
-    return age < LEAT__OWNER_LEASE_S * UINT64_C(1000000000) / 2;
+    sign(owner->work, owner->token); /* if it fails, others take us for dead: that costs work and spoils nothing */
 }
 
 /* ---- who is alive ---- */
@@ -326,8 +316,7 @@ void leat__owner_drop(leat__owner *owner, const char *id)
 {
     char path[PATH_BYTES], holder[LEAT__TOKEN_BYTES];
     path_of(path, CLAIMS, id);
-    if (is_fresh(owner)) unlinkat(owner->work, path, 0); /* it is ours still: spare the reading */
-    else if (read_claim(owner, id, holder) == 0 && strcmp(holder, owner->token) == 0) unlinkat(owner->work, path, 0);
+    if (read_claim(owner, id, holder) == 0 && strcmp(holder, owner->token) == 0) unlinkat(owner->work, path, 0);
 }
 
 /* ---- those who are gone ---- */

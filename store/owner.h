@@ -40,7 +40,7 @@ leat_code leat__owner_new(int work_fd, const leat__env *env, leat__owner **owner
 void leat__owner_free(leat__owner *owner);
 
 const char *leat__owner_token(const leat__owner *owner); /* borrows */
-void leat__owner_beat(leat__owner *owner);
+void leat__owner_beat(const leat__owner *owner);
 
 /* Whether the owner with a token is at work (true for the own one). A token that is none is dead. */
 bool leat__owner_is_alive(leat__owner *owner, const char *token);
@@ -59,7 +59,7 @@ leat_code leat__owner_claim(leat__owner *owner, const char *id, leat__claim *cla
 /* Whose claim an object is, without taking it: false if it is nobody's that has a token. */
 bool leat__owner_of(leat__owner *owner, const char *id, char token[LEAT__TOKEN_BYTES]);
 
-/* Gives a claim back that this owner has taken, if it is still its own: which it must be while it has beaten within half a lease. */
+/* Gives a claim back, if it is still the own one. */
 void leat__owner_drop(leat__owner *owner, const char *id);
 
 /* Calls each(user, token) for every other owner whose file is in owners/ and who is dead; that file is removed afterwards. */
