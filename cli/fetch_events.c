@@ -142,8 +142,7 @@ static void put_hosts(cli_json *json, const leat_fetch_progress *now)
         cli_json_count(json, "limit", host->limit);
         cli_json_count(json, "paused_ms", host->paused_ms);
         cli_json_count(json, "retries", host->retries);
-        cli_json_count(json, "failed", host->failures);
-        cli_json_boolean(json, "unreachable", host->unreachable);
+            cli_json_boolean(json, "unreachable", host->unreachable);
         cli_json_end(json);
     }
     cli_json_end(json);

@@ -227,7 +227,6 @@ static void draw_host(fetch_view *view, const leat_fetch_host *host, size_t name
         cli_screen_print(screen, CLI_WARNING, "  paused for %s", cli_format_time(text, (double)host->paused_ms / 1e3));
     else if (host->limit < full_limit(view->config)) cli_screen_put(screen, CLI_WARNING, "  throttled");
     if (host->retries > 0) cli_screen_print(screen, CLI_PLAIN, "  retries %s", cli_format_count(text, host->retries));
-    if (host->failures > 0) cli_screen_print(screen, CLI_BAD, "  failed %s", cli_format_count(text, host->failures));
     cli_screen_line(screen);
 }
 

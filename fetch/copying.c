@@ -127,13 +127,16 @@ void leat__copy_returned(leat__write_job *job)
 void leat__copy_next(leat__target *target)
 {
     leat_error error;
+    leat__run *run = target->run;
+    target->held = run->config.limit_rate && run->tokens < 0;
+    if (target->held) return; /* until leat__streams_resume */
     leat__write_job *job = leat__write_job_new(target, LEAT__JOB_COPY);
     if (!job) {
         leat__fail(&error, LEAT_ENOMEM, 0, "no memory for a job");
         leat__target_end(target, LEAT__FATE_FAILED, &error);
         return;
     }
-    target->run->copies++;
+    run->copies++;
     target->attempts = 1;
     target->learning = !target->learnt;
     leat__write_job_submit(job);

@@ -144,6 +144,7 @@ leat_code leat_fetch(const leat_fetch_config *config, leat_fetch_result *result,
 {
     uint64_t begun = uv_hrtime();
     leat__run *run = calloc(1, sizeof *run);
+    pthread_condattr_t monotonic;
     *result = (leat_fetch_result){0};
     leat__error_clear(error);
     leat__error_clear(&result->first_error);
@@ -153,7 +154,10 @@ leat_code leat_fetch(const leat_fetch_config *config, leat_fetch_result *result,
     leat__error_clear(&run->error);
     pthread_mutex_init(&run->lock, NULL);
     pthread_mutex_init(&run->owner_lock, NULL);
-    pthread_cond_init(&run->changed, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&run->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     leat_code code = leat__fetch_settings(config, run, error);
     if (!code) code = go(run, error);
     pthread_cond_destroy(&run->changed);

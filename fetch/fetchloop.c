@@ -1,7 +1,7 @@
 /* fetchloop.c - the loop's side of a run: the HTTP client, timers, and what is done in each turn.
  *
  * What:    before the loop waits: what has arrived goes to jobs, free places get their next target. When jobs have come back: what was paused goes on.
- *          Ten times a second: a picture for the caller, the caller's stop flag, further connections for large files.
+ *          Ten times a second: a picture for the caller, the caller's stop flag; twice: further connections for large files.
  * Threads: begin and end: the calling one; the rest: the loop. */
 #include <assert.h>
 #include <stdlib.h>

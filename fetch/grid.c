@@ -1,6 +1,6 @@
 /* grid.c - the parts of a large file: which are there, which are being fetched, and where another connection would help most.
  *
- * What:    an array of states and one of checksums; the next place is the middle of the longest run of missing parts.
+ * What:    an array of states and one of checksums; the next place is where the most missing parts are gained.
  * Why so:  every connection asks for "from here to the end" and goes on from part to part until it meets one that somebody else has
  *          taken. So a request is sent for a run and not for a part, parts may be small (a later run repeats little), and a
  *          connection that is done halves what another one would have to do.

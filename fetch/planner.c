@@ -8,9 +8,11 @@
  *          gets its part of them. */
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "fetch/run.h"
 #include "pipeline/failure.h"
@@ -176,15 +178,33 @@ static bool decide(planning *p, const leat__entry *entry, const leat__later *why
 
 /* ---- passes ---- */
 
-static bool on_entry(void *user, const leat__entry *entry)
+/* The same entry with a path that means the same wherever records and lists of failures are read. */
+static bool make_absolute(leat__entry *entry, char path[PATH_MAX])
+{
+    if (entry->is_url || entry->source[0] == '/' || !getcwd(path, PATH_MAX)) return true;
+    size_t length = strlen(path);
+    if (length + 1 + strlen(entry->source) >= PATH_MAX) return false;
+    snprintf(path + length, PATH_MAX - length, "/%s", entry->source);
+    entry->source = path;
+    return true;
+}
+
+static bool on_entry(void *user, const leat__entry *given)
 {
     planning *p = user;
     leat__run *run = p->run;
+    leat__entry absolute = *given;
+    const leat__entry *entry = &absolute;
+    char path[PATH_MAX];
     leat__teller_wait(run->teller);
     if (atomic_load(&run->stopping)) return false;
     if (entry->number % run->result->world != run->result->rank) return true;
     count_planned(run, entry);
-    return decide(p, entry, NULL);
+    leat_error error;
+    if (make_absolute(&absolute, path)) return decide(p, entry, NULL);
+    leat__fail(&error, LEAT_EINVAL, ENAMETOOLONG, "a path of more than %d characters", PATH_MAX - 1);
+    leat__tell_failed(run, entry, 0, &error);
+    return true;
 }
 
 static bool on_bad(void *user, uint64_t number, const char *text, const leat_error *error)
@@ -228,7 +248,7 @@ static void wait_for_all(leat__run *run, bool longer)
     struct timespec until;
     pthread_mutex_lock(&run->lock);
     while (run->alive) pthread_cond_wait(&run->changed, &run->lock);
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += LOOK_AGAIN_MS * 1000000L;
     until.tv_sec += until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;

@@ -139,6 +139,7 @@ struct leat__target {
     bool restarted;             /* from the start, once */
     bool alone;                 /* its server does not do ranges as it says: one transfer, from the start */
     bool learnt;                /* its server has told what it is */
+    bool held;                  /* a local copy waits for --limit-rate */
     bool counted;               /* its size is in now.planned_bytes */
     bool opening, opened;       /* the job that opens the temporary file runs; has run */
     bool whole;                 /* without grid: its transfer has ended well */

@@ -4,9 +4,9 @@
  *          a grid of parts; further connections begin where the grid says and go on until they meet a part that is taken.
  * Why so:  nobody is asked for a size beforehand: a small file is one request, and the first answer of a large one is its first bytes, too.
  *          What has arrived is handed to jobs once in a turn of the loop, so that the last bytes of a small file and its end come in one job.
- * Threads: loop. data, end and retry are called by the HTTP client, from within curl: they begin no transfer and end none but their own.
+ * Threads: loop. data, end and retry are called by the HTTP client, from within curl: they begin and end transfers, which the client only notes.
  * Memory:  a transfer pauses while the run's budget has no room for another chunk, or 16 buffers of it wait for the disk.
- * Invariants: a strand is freed when it has no transfer, no job and no buffers; [offset - pending, offset) is what its buffers hold. */
+ * Invariants: a strand is freed when it has no transfer and no job; [offset - pending, offset) is what its buffers hold. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,10 +105,20 @@ static bool has_room(leat__strand *stream)
     return stream->pending_count < LEAT__WRITE_BUFFERS && leat__budget_fits(&run->budget, run->chunk_bytes);
 }
 
+/* Local copies that waited for --limit-rate. */
+static void copies_resume(leat__run *run)
+{
+    for (leat__target *target = TAILQ_FIRST(&run->active), *next; target; target = next) {
+        next = TAILQ_NEXT(target, link);
+        if (target->held && target->state == LEAT__TARGET_FETCHING) leat__copy_next(target);
+    }
+}
+
 void leat__streams_resume(leat__run *run)
 {
     leat__target *target;
     leat__strand *stream;
+    if (run->config.limit_rate && run->tokens >= 0) copies_resume(run);
     if (!run->streams_paused) return;
     TAILQ_FOREACH(target, &run->active, link)
         LIST_FOREACH(stream, &target->streams, link) {

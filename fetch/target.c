@@ -3,7 +3,7 @@
  * What:    the states of run.h and what moves a target from one to the next: a transfer ended, a job came back, the committer is done.
  * State:   QUEUED ──start──► (LOOKING ──►) FETCHING ──all on disk──► FINISHING ──► COMMITTING ──► concluded
  *             any but COMMITTING ──leat__target_end──► ENDING ──last job back──► from the start (ANEW), put aside, or concluded
- * Why so:  every way out goes through ENDING, which waits until no job and no transfer has the target any more. What has failed for a
+ * Why so:  every way out of FETCHING but the good one goes through ENDING, which waits until no job and no transfer has the target any more. What has failed for a
  *          reason that may pass is put aside and tried once more at the end of the run (R6); the same for what another process was
  *          quicker with.
  * Threads: loop, but new and post.

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -286,8 +285,7 @@ static void open_list_locked(leat__run *run)
 /* A line of failed.jsonl: an entry as fetch/entries.h reads it, and why it failed. */
 static void list_locked(leat__run *run, const leat__entry *entry, uint32_t attempts, const leat_error *error)
 {
-    char *text = malloc(3 * (size_t)QUOTED_BYTES), hex[LEAT__SUM_HEX], folder[PATH_MAX], joined[2 * PATH_MAX];
-    const char *source = entry->source;
+    char *text = malloc(3 * (size_t)QUOTED_BYTES), hex[LEAT__SUM_HEX];
     if (!run->failed_list) open_list_locked(run);
     if (!text || !run->failed_list) {
         free(text);
@@ -298,11 +296,7 @@ static void list_locked(leat__run *run, const leat__entry *entry, uint32_t attem
         free(text);
         return;
     }
-    if (!entry->is_url && source[0] != '/' && getcwd(folder, sizeof folder)) { /* the list lies somewhere else */
-        snprintf(joined, sizeof joined, "%s/%s", folder, source);
-        source = joined;
-    }
-    leat__json_quote(text, QUOTED_BYTES, source);
+    leat__json_quote(text, QUOTED_BYTES, entry->source);
     leat__json_quote(text + QUOTED_BYTES, QUOTED_BYTES, entry->path);
     leat__json_quote(text + 2 * QUOTED_BYTES, QUOTED_BYTES, error->message);
     fprintf(run->failed_list, "{\"%s\":%s,\"path\":%s", entry->is_url ? "url" : "source", text, text + QUOTED_BYTES);

@@ -4,8 +4,8 @@
 
 for_building=(gcc libc6-dev meson ninja-build pkg-config libuv1-dev libcurl4-openssl-dev libssl-dev libzstd-dev libisal-dev
               zlib1g-dev libdeflate-dev libpng-dev libjpeg62-turbo-dev ca-certificates)
-for_testing=(check clang g++ binutils valgrind libc6-dbg nginx-light openmpi-bin openssl strace zstd python3 python3-numpy python3-pil
-             python3-pyte python3-wcwidth fonts-dejavu-core)
+for_testing=(check clang g++ binutils valgrind libc6-dbg nginx-light openmpi-bin openssl strace zstd python3 python3-numpy
+             python3-pil python3-pyte python3-wcwidth fonts-dejavu-core)
 
 missing_packages()
 {

@@ -135,7 +135,6 @@ static void show_hosts(play *p, uint64_t step)
         snprintf(host->name, sizeof host->name, "%s", p->hostile && i == 0 ? hostile_names[0] : names[i]);
         if (throttled && share < 50) host->paused_ms = (50 - share) * 300;
         host->retries = i == 0 ? p->now.retries : 0;
-        host->failures = dead ? p->now.failed : 0;
     }
 }
 

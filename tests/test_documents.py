@@ -77,7 +77,7 @@ class Pages(unittest.TestCase):
                 self.assertTrue(os.path.exists(path), f'{page}: {target}')
 
     def test_files_that_are_named_exist(self):
-        named = r'`((?:bench|cli|docs|examples|include|loader|pipeline|scripts|stages|tests)/[\w./-]+)`'
+        named = r'`((?:bench|cli|docs|examples|fetch|include|loader|pipeline|scripts|stages|store|tests)/[\w./-]+)`'
         for page in pages():
             for target in re.findall(named, read(page)):
                 self.assertTrue(os.path.exists(os.path.join(ROOT, target)), f'{page}: {target}')

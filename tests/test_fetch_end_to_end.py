@@ -117,6 +117,12 @@ class EndToEnd(unittest.TestCase):
         self.assertGreater(seconds, 0.6 * size / (8 * MIB))
         self.check()
 
+    def test_the_rate_of_copies_is_limited_too(self):
+        begun = time.monotonic()
+        subprocess.run([LEAT, 'fetch', os.path.join(self.root, 'large'), '--to', self.to, '--part-size', '512K', '--limit-rate', '8M'],
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, timeout=120)
+        self.assertGreater(time.monotonic() - begun, 0.6 * sum(LARGE.values()) / (8 * MIB))
+
     # ---- killed ----
 
     def kill_and_finish(self, moment, *more):

@@ -39,7 +39,7 @@ typedef enum leat_fetch_event_kind {
     LEAT_FETCH_DONE = 3,  /* it is there under its name: bytes, unverified */
     LEAT_FETCH_SKIP = 4,  /* nothing was to be done: reason */
     LEAT_FETCH_ERROR = 5, /* it failed for good: error, attempts */
-    LEAT_FETCH_WOULD = 6, /* dry_run: what would be done: reason ("fetch", "resume", "exists") */
+    LEAT_FETCH_WOULD = 6, /* dry_run: what would be done: reason ("fetch" or "exists") */
     LEAT_FETCH_NOTE = 7,  /* worth knowing, of no file in particular or of the one named: reason (a damaged journal, say) */
 } leat_fetch_event_kind;
 
@@ -66,7 +66,7 @@ typedef struct leat_fetch_host {
     char name[64];        /* host:port, escaped */
     uint32_t active, limit; /* requests under way, and how many may be */
     uint64_t paused_ms;   /* until the next request may be sent; 0: now */
-    uint64_t retries, failures; /* requests repeated, and files failed */
+    uint64_t retries;     /* requests repeated */
     bool unreachable;     /* its retry budget is spent: files fail without a request, but for a probe now and then */
 } leat_fetch_host;
 
@@ -87,7 +87,7 @@ typedef struct leat_fetch_progress {
     uint32_t active, waiting;/* transfers under way, and objects that wait for one */
     size_t transfer_count;   /* the oldest of those under way */
     leat_fetch_transfer transfers[LEAT_FETCH_SHOWN];
-    size_t host_count;       /* those with most to tell */
+    size_t host_count;       /* the first that were asked */
     leat_fetch_host hosts[LEAT_FETCH_SHOWN];
 } leat_fetch_progress;
 
@@ -107,7 +107,7 @@ typedef struct leat_fetch_config {
     leat_fetch_layout layout;
     bool fresh;                 /* what earlier runs left of unfinished files is thrown away; finished ones stay */
     bool fast;                  /* not durable: no fsync; a power failure may lose or damage files that were reported as done */
-    bool dry_run;               /* only say what would be done: no request is sent and nothing is written */
+    bool dry_run;               /* only say what would be done: no file is asked for (a list on a server is) and nothing is written */
 
     /* ---- how ---- */
     uint32_t jobs;              /* transfers at a time in all; 1..1024; 0: 64 */
