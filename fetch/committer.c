@@ -88,6 +88,9 @@ static leat_code record_all(leat__committer *committer, leat__target *first, lea
                                .etag = target->etag, .verified = target->verified, .time_s = (uint64_t)now.tv_sec};
         if (target->sum.kind == LEAT__SUM_SHA256 || target->sum.kind == LEAT__SUM_MD5) record.sum = target->sum;
         code = leat__record_add(committer->records, &record, error);
+        if (code != LEAT_ELIMIT) continue;
+        target->error = *error; /* a URL longer than records may have: that file's own failure */
+        code = LEAT_OK;
     }
     return code ? code : leat__record_flush(committer->records, error);
 }
@@ -110,8 +113,8 @@ static void commit_group(leat__committer *committer, leat__target *first)
     committer->unsynced = !code;
     for (leat__target *target = first, *next; target; target = next) {
         next = target->next;
-        if (code) {
-            target->error = error;
+        if (code) target->error = error;
+        if (target->error.code) {
             leat__temporary_remove(target);
         } else {
             name_one(committer, target);

@@ -82,18 +82,30 @@ static uint64_t next_part(const leat__grid *grid)
     return part;
 }
 
+/* Whether it is still what it was when it was begun: looked at after it was read. */
+static void check_mark(const leat__target *target, int source, leat_error *error)
+{
+    struct stat status;
+    char etag[128];
+    if (error->code) return;
+    if (fstat(source, &status)) {
+        leat__fail_errno(error, LEAT_EIO, errno, "cannot look at it");
+        return;
+    }
+    mark_of(&status, etag);
+    if (strcmp(etag, target->etag)) leat__fail(error, LEAT_ECHANGED, 0, "it changed while it was read");
+}
+
 void leat__copy_run(leat__write_job *job)
 {
     leat__target *target = job->target;
     struct stat status;
-    char etag[128];
     uint8_t *buffer = malloc(READ_BYTES);
     int source = open_source(target->entry.source, &status, &job->error);
     if (!buffer && !job->error.code) leat__fail(&job->error, LEAT_ENOMEM, 0, "no memory to copy a file");
     if (!job->error.code) {
-        mark_of(&status, etag);
         if (!target->learnt && !target->grid.count) learn(target, &status, &job->error);
-        else if (strcmp(etag, target->etag)) leat__fail(&job->error, LEAT_ECHANGED, 0, "it changed while it was read");
+        else check_mark(target, source, &job->error);
     }
     if (!job->error.code) {
         leat__grid *grid = &target->grid;
@@ -101,6 +113,7 @@ void leat__copy_run(leat__write_job *job)
         uint64_t from = grid->count ? leat__grid_begin(grid, job->part) : 0;
         uint64_t to = grid->count ? leat__grid_end(grid, job->part) : target->total;
         copy(job, source, from, to, buffer);
+        check_mark(target, source, &job->error);
         job->finish = !grid->count && !job->error.code && job->bytes == target->total;
         target->size = target->total;
     }
@@ -114,14 +127,9 @@ void leat__copy_returned(leat__write_job *job)
     leat__run *run = target->run;
     run->copies--;
     run->bytes += job->bytes;
-    run->tokens -= (int64_t)job->bytes;
+    run->tokens -= (double)job->bytes;
     target->opened = true;
     if (target->sized) leat__target_sized(target, target->total);
-    bool anew = job->error.code == LEAT_ECHANGED && !target->restarted;
-    if (!anew) return;
-    leat_error error = job->error;
-    leat__error_clear(&job->error);
-    leat__target_end(target, LEAT__FATE_ANEW, &error);
 }
 
 void leat__copy_next(leat__target *target)

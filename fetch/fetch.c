@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fetch/run.h"
@@ -17,6 +18,8 @@
 #include "pipeline/thread.h"
 
 #define WORK_FOLDER "work" /* in .leat */
+
+enum { SIGN_ON_TRIES = 100 };
 
 /* ---- what several threads say ---- */
 
@@ -54,6 +57,18 @@ static leat_code open_folders(leat__run *run, leat_error *error)
     return code ? error->code : LEAT_OK;
 }
 
+/* Registers. A process that ends at this moment may take the empty work folder away under our feet: again, then. */
+static leat_code sign_on(leat__run *run, leat_error *error)
+{
+    leat_code code = leat__owner_new(run->work.fd, leat__env_real(), &run->owner, error);
+    for (int i = 0; i < SIGN_ON_TRIES && code && error->system == ENOENT; i++) {
+        leat__root_close(&run->work);
+        code = leat__root_open_beneath(&run->state, WORK_FOLDER, true, &run->work, error);
+        if (!code) code = leat__owner_new(run->work.fd, leat__env_real(), &run->owner, error);
+    }
+    return code;
+}
+
 static leat_code begin(leat__run *run, leat_error *error)
 {
     leat_code code = open_folders(run, error);
@@ -63,9 +78,9 @@ static leat_code begin(leat__run *run, leat_error *error)
     if (!run->finished || !run->teller) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a run");
     code = leat__planner_read_records(run, error);
     if (!code && !run->config.dry_run) {
-        code = leat__owner_new(run->work.fd, leat__env_real(), &run->owner, error);
+        code = sign_on(run, error);
         if (!code) code = leat__leftovers_find(run, run->config.fresh, &run->leftovers, error);
-        if (!code && !(run->spill = leat__spill_new(run->work.fd, error))) code = error->code;
+        if (!code && !(run->spill = leat__spill_new(run->work.fd, leat__owner_token(run->owner), error))) code = error->code;
         if (!code) code = leat__fetch_loop_begin(run, error);
         if (!code && !(run->committer = leat__committer_new(run, error))) code = error->code;
     }
@@ -94,8 +109,8 @@ static void end(leat__run *run)
     if (run->owner) leat__leftovers_sweep(run);
     leat__leftovers_free(run->leftovers);
     leat__spill_free(run->spill);
+    leat__failed_list_end(run);
     leat__owner_free(run->owner);
-    if (run->state.fd >= 0) leat__failed_list_end(run);
     if (run->work.fd >= 0 && run->state.fd >= 0) unlinkat(run->state.fd, WORK_FOLDER, AT_REMOVEDIR); /* if it is empty */
     leat__finished_free(run->finished);
     leat__teller_free(run->teller);
@@ -136,6 +151,8 @@ static leat_code go(leat__run *run, leat_error *error)
     end(run);
     close_account(run);
     if (code) return code;
+    bool all = run->error.code == LEAT_ECLOSED && run->now.listed && !run->result->last.cancelled; /* stopped when there was nothing left to stop */
+    if (all) return LEAT_OK;
     if (run->error.code && error) *error = run->error;
     return run->error.code;
 }
@@ -150,6 +167,7 @@ leat_code leat_fetch(const leat_fetch_config *config, leat_fetch_result *result,
     leat__error_clear(&result->first_error);
     if (!run) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a run");
     run->result = result;
+    clock_gettime(CLOCK_REALTIME_COARSE, &run->begun);
     run->root.fd = run->state.fd = run->work.fd = -1;
     leat__error_clear(&run->error);
     pthread_mutex_init(&run->lock, NULL);

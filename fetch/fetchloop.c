@@ -68,9 +68,9 @@ static void on_refill(uv_timer_t *timer)
 {
     leat__run *run = timer->data;
     uint64_t now = uv_hrtime(), elapsed = now - run->refilled_ns;
-    int64_t most = (int64_t)(run->config.limit_rate / 10);
+    double most = (double)run->config.limit_rate / 10;
     run->refilled_ns = now;
-    run->tokens += (int64_t)((double)run->config.limit_rate * (double)elapsed / 1e9);
+    run->tokens += (double)run->config.limit_rate * (double)elapsed / 1e9;
     if (run->tokens > most) run->tokens = most;
     if (run->tokens < 0) return;
     leat__streams_resume(run);
@@ -117,7 +117,7 @@ leat_code leat__fetch_loop_begin(leat__run *run, leat_error *error)
 {
     TAILQ_INIT(&run->queued);
     TAILQ_INIT(&run->active);
-    TAILQ_INIT(&run->dirty);
+    LIST_INIT(&run->dirty);
     uv_sem_init(&run->closed, 0);
     run->arena = leat__arena_new((size_t)run->config.memory_limit / 4);
     if (!run->arena) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for buffers");

@@ -6,6 +6,7 @@
  *          stay for a week: another list may name them. What is not named like that was not written by leat, and is not touched.
  * Threads: find and sweep: the calling thread; of: the planner's. */
 #include <assert.h>
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -82,7 +83,6 @@ void leat__leftover_remove(leat__run *run, const char *name)
 typedef struct finding {
     leat__run *run;
     leat__leftovers *leftovers;
-    const char *only;  /* NULL: any id; else that one, also of the own token */
     bool fresh, no_memory;
 } finding;
 
@@ -90,8 +90,7 @@ static void found(void *user, const char *name, const char *id, const char *toke
 {
     finding *at = user;
     leat__leftovers *all = at->leftovers;
-    bool own = !strcmp(token, leat__owner_token(at->run->owner));
-    if (at->only ? strcmp(at->only, id) || (!own && !is_dead(at->run, token)) : !is_dead(at->run, token)) return;
+    if (!is_dead(at->run, token)) return;
     if (at->fresh) {
         unlinkat(at->run->work.fd, name, 0);
         return;
@@ -143,29 +142,29 @@ leat_code leat__leftovers_find(leat__run *run, bool fresh, leat__leftovers **out
     return code;
 }
 
-static void use(const leat__leftovers *all, leat__target *target)
+/* Whether both files lie under one token. */
+static bool look(leat__run *run, const char *id, const char *token)
 {
+    char name[LEAT__FETCH_NAME];
+    snprintf(name, sizeof name, "%s.%s.journal", id, token);
+    if (faccessat(run->work.fd, name, F_OK, AT_SYMLINK_NOFOLLOW)) return false;
+    snprintf(name, sizeof name, "%s.%s", id, token);
+    return faccessat(run->work.fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+void leat__leftovers_of(leat__run *run, const char *token, leat__target *target)
+{
+    const leat__leftovers *all = run->leftovers;
     leftover key;
     memcpy(key.id, target->id, sizeof key.id);
     const leftover *one = all->count ? bsearch(&key, all->all, all->count, sizeof *all->all, by_id) : NULL;
-    if (!one || !one->data_of[0] || !one->journal_of[0]) return;
-    memcpy(target->data_of, one->data_of, sizeof target->data_of);
-    memcpy(target->journal_of, one->journal_of, sizeof target->journal_of);
-}
-
-void leat__leftovers_of(leat__run *run, bool again, leat__target *target)
-{
-    leat__leftovers now = {0};
-    leat_error ignored;
-    if (!again) {
-        use(run->leftovers, target);
-        return;
+    if (token[0] && look(run, target->id, token)) {
+        snprintf(target->data_of, sizeof target->data_of, "%s", token);
+        snprintf(target->journal_of, sizeof target->journal_of, "%s", token);
+    } else if (one && one->data_of[0] && one->journal_of[0]) {
+        memcpy(target->data_of, one->data_of, sizeof target->data_of);
+        memcpy(target->journal_of, one->journal_of, sizeof target->journal_of);
     }
-    finding at = {.run = run, .leftovers = &now, .only = target->id};
-    list(run, found, &at, &ignored);
-    join(&now);
-    use(&now, target);
-    free(now.all);
 }
 
 void leat__leftovers_free(leat__leftovers *leftovers)
@@ -194,6 +193,23 @@ static void sweep_one(void *user, const char *name, const char *id, const char *
     unlinkat(run->work.fd, name, 0);
 }
 
+/* Files with a token somewhere in their names, that were being written: what failed, and what was put aside. */
+static void sweep_named(leat__run *run, int folder_fd, const char *prefix)
+{
+    int fd = TEMP_FAILURE_RETRY(openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    if (!folder && fd >= 0) close(fd);
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        char token[LEAT__TOKEN_BYTES];
+        const char *at = entry->d_name + strlen(prefix);
+        if (strncmp(entry->d_name, prefix, strlen(prefix))) continue;
+        if (isdigit((unsigned char)*at) && at[strspn(at, "0123456789")] == '.') at += strspn(at, "0123456789") + 1; /* a rank */
+        snprintf(token, sizeof token, "%.*s", (int)strcspn(at, "."), at);
+        if (strchr(token, '-') && strchr(at, '.') && is_dead(run, token)) unlinkat(folder_fd, entry->d_name, 0);
+    }
+    if (folder) closedir(folder);
+}
+
 /* Whose parts there are is known by their names. */
 static bool forget_claim(void *user, const char *id, const char *token)
 {
@@ -210,6 +226,8 @@ void leat__leftovers_sweep(leat__run *run)
 {
     leat_error ignored;
     list(run, sweep_one, run, &ignored);
+    sweep_named(run, run->work.fd, "spill.");
+    sweep_named(run, run->state.fd, "failed.");
     pthread_mutex_lock(&run->owner_lock);
     leat__owner_sweep(run->owner, forget_claim, NULL);
     leat__owner_bury(run->owner, nothing, NULL);

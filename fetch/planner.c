@@ -19,7 +19,8 @@
 
 enum {
     MOST_ALIVE = 16384,    /* targets in all: a durable group waits 0.3 s, at up to 20,000 files/s, and the transfers that hosts hold up */
-    LOOK_AGAIN_MS = 200,   /* between passes in which only others had what is left */
+    LOOK_AGAIN_MS = 200,   /* between passes in which only others had what is left; twice as long each time, as records are read anew, */
+    LOOK_LAST_MS = 3200,   /* up to this */
 };
 
 typedef struct planning {
@@ -100,11 +101,10 @@ static bool put_aside(planning *p, const leat__entry *entry, leat__later why)
     return false;
 }
 
-/* Claims an object. *why: somebody else has it, or there was not room. LEAT_AGAIN then. */
-static leat_code claim(leat__run *run, leat__target *target, bool *inherited, leat__later *why, leat_error *error)
+/* Claims an object. from: whose claim it was, if its owner has died. *why: LEAT_AGAIN: who has it. */
+static leat_code claim(leat__run *run, leat__target *target, char from[LEAT__TOKEN_BYTES], leat__later *why, leat_error *error)
 {
     leat__claim claim = LEAT__CLAIM_MINE;
-    char from[LEAT__TOKEN_BYTES];
     struct stat status;
     *why = LEAT__LATER_TWIN;
     if (leat__target_has_twin(run, target)) return LEAT_AGAIN;
@@ -114,7 +114,7 @@ static leat_code claim(leat__run *run, leat__target *target, bool *inherited, le
     pthread_mutex_unlock(&run->owner_lock);
     if (code) error->code = LEAT_EDISK;
     if (code || claim == LEAT__CLAIM_TAKEN) return code ? LEAT_EDISK : LEAT_AGAIN;
-    *inherited = claim == LEAT__CLAIM_INHERITED;
+    if (claim != LEAT__CLAIM_INHERITED) from[0] = 0;
     if (target->replace || leat__root_stat(&run->root, target->entry.path, &status)) return LEAT_OK;
     leat__run_drop_claim(run, target->id); /* who had it before has just finished it */
     return LEAT_AGAIN;
@@ -126,7 +126,7 @@ static bool post(planning *p, const leat__entry *entry, bool replace, bool secon
     leat__run *run = p->run;
     leat_error error;
     leat__later why = LEAT__LATER_OTHERS;
-    bool inherited = false;
+    char from[LEAT__TOKEN_BYTES] = "";
     if (!wait_for_room(run)) return put_aside(p, entry, LEAT__LATER_OTHERS);
     leat__target *target = leat__target_new(run, entry);
     leat_code code = target ? LEAT_OK : leat__fail(&error, LEAT_ENOMEM, 0, "no memory for a file");
@@ -134,7 +134,7 @@ static bool post(planning *p, const leat__entry *entry, bool replace, bool secon
         make_id(p, entry, target->id);
         target->replace = replace;
         target->second = second;
-        code = claim(run, target, &inherited, &why, &error);
+        code = claim(run, target, from, &why, &error);
     }
     if (code) {
         if (target) leat__target_free(target);
@@ -143,7 +143,7 @@ static bool post(planning *p, const leat__entry *entry, bool replace, bool secon
         if (leat__disk_is_full(&error)) leat__run_stop(run, &error);
         return !atomic_load(&run->stopping);
     }
-    leat__leftovers_of(run, inherited || second, target);
+    leat__leftovers_of(run, second ? leat__owner_token(run->owner) : from, target);
     p->posted++;
     leat__target_post(target);
     return true;
@@ -226,10 +226,23 @@ static bool on_spilled(void *user, const leat__spilled *spilled)
     return true;
 }
 
+/* Looks at what was put aside. What cannot be read again is cancelled. */
+static leat_code take_spilled(planning *p, leat_error *error)
+{
+    leat__run *run = p->run;
+    uint64_t lost;
+    leat_code code = leat__spill_take(run->spill, on_spilled, p, &lost, error);
+    pthread_mutex_lock(&run->lock);
+    run->now.cancelled += lost;
+    pthread_mutex_unlock(&run->lock);
+    return code;
+}
+
 static bool note_record(void *user, const leat__record *record)
 {
     leat__run *run = user;
-    if (leat__presence_note(run->finished, record->path, record->url, record->bytes, &record->sum)) return true;
+    if (leat__presence_note(run->finished, record->path, record->url, record->bytes, &record->sum))
+        return !atomic_load(&run->stopping) && !leat__run_is_told_to_stop(run);
     leat_error error;
     leat__fail(&error, LEAT_ENOMEM, 0, "no memory for what is known of finished files");
     leat__run_stop(run, &error);
@@ -243,16 +256,17 @@ leat_code leat__planner_read_records(leat__run *run, leat_error *error)
 }
 
 /* Waits until nothing is under way; then, if only others have what is left, a while more. */
-static void wait_for_all(leat__run *run, bool longer)
+static void wait_for_all(leat__run *run, unsigned longer_ms)
 {
     struct timespec until;
     pthread_mutex_lock(&run->lock);
     while (run->alive) pthread_cond_wait(&run->changed, &run->lock);
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += LOOK_AGAIN_MS * 1000000L;
+    until.tv_sec += longer_ms / 1000;
+    until.tv_nsec += longer_ms % 1000 * 1000000L;
     until.tv_sec += until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
-    while (longer && !atomic_load(&run->stopping))
+    while (longer_ms && !atomic_load(&run->stopping))
         if (pthread_cond_timedwait(&run->changed, &run->lock, &until)) break;
     pthread_mutex_unlock(&run->lock);
 }
@@ -280,20 +294,23 @@ static leat_code read_sources(planning *p, leat_error *error)
 void *leat__planner_main(void *user)
 {
     leat__run *run = user;
+    unsigned idle_ms = 0;
     planning p = {.run = run, .summer = leat__summer_new(LEAT__SUM_SHA256)};
     leat_error error;
     leat_code code = p.summer ? read_sources(&p, &error) : leat__fail(&error, LEAT_ENOMEM, 0, "no memory for a checksum");
     while (!code && !run->config.dry_run) {
-        wait_for_all(run, p.posted == 0 && p.others > 0);
+        bool idle = p.posted == 0 && p.others > 0;
+        idle_ms = !idle ? 0 : !idle_ms ? LOOK_AGAIN_MS : idle_ms < LOOK_LAST_MS ? 2 * idle_ms : LOOK_LAST_MS;
+        wait_for_all(run, idle_ms);
         if (atomic_load(&run->stopping) || leat__spill_count(run->spill) == 0) break;
         bool strange = p.strange > 0;
         p = (planning){.run = run, .summer = p.summer};
         if (strange) code = leat__planner_read_records(run, &error);
-        if (!code) code = leat__spill_take(run->spill, on_spilled, &p, &error);
+        if (!code) code = take_spilled(&p, &error);
     }
     if (code) leat__run_stop(run, &error);
-    wait_for_all(run, false);
-    if (run->spill && leat__spill_take(run->spill, on_spilled, &p, &error)) leat__run_stop(run, &error); /* stopped: what is left of it is cancelled */
+    wait_for_all(run, 0);
+    if (run->spill && take_spilled(&p, &error)) leat__run_stop(run, &error); /* stopped: what is left of it is cancelled */
     leat__summer_free(p.summer);
     leat__teller_end(run->teller);
     return NULL;

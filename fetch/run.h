@@ -75,12 +75,14 @@ typedef struct leat__spilled {
     leat__later why;
 } leat__spilled;
 
-/* A file without a name in a folder. Gives; NULL: *error says why. Threads: any. */
-leat__spill *leat__spill_new(int folder, leat_error *error);
+/* A file without a name in a folder; token: the owner's, borrows. Gives; NULL: *error says why. Threads: any. */
+leat__spill *leat__spill_new(int folder, const char *token, leat_error *error);
 leat_code leat__spill_put(leat__spill *spill, const leat__entry *entry, leat__later why, leat_error *error);
 uint64_t leat__spill_count(leat__spill *spill);
-/* Calls each for all that was put so far, which is then forgotten; puts meanwhile are kept for the next round. False from each: the rest is dropped. */
-leat_code leat__spill_take(leat__spill *spill, bool (*each)(void *user, const leat__spilled *spilled), void *user, leat_error *error);
+/* Calls each for all that was put so far, which is then forgotten; puts meanwhile are kept for the next round. False from each: the rest is dropped. *lost:
+ * how many were not read. */
+leat_code leat__spill_take(leat__spill *spill, bool (*each)(void *user, const leat__spilled *spilled), void *user, uint64_t *lost,
+                            leat_error *error);
 void leat__spill_free(leat__spill *spill); /* takes; NULL is fine */
 
 /* ---- presence.c ---- */
@@ -207,9 +209,9 @@ struct leat__strand {
     bool held;                  /* and that for --limit-rate */
     bool dirty;                 /* in run->dirty */
     uint64_t begun_ns, looked_ns, looked_at; /* F14: when it began; when and where it was last looked at */
-    TAILQ_ENTRY(leat__strand) dirty_link;
+    LIST_ENTRY(leat__strand) dirty_link;
 };
-TAILQ_HEAD(leat__strand_list, leat__strand);
+LIST_HEAD(leat__strand_list, leat__strand);
 
 /* Begins to fetch a target: from the start, or what its grid lacks. */
 void leat__streams_begin(leat__target *target);
@@ -299,9 +301,9 @@ void leat__committer_free(leat__committer *committer); /* takes; ends the thread
 typedef struct leat__leftovers leat__leftovers;
 /* Finds the journaled files of dead owners in .leat/work. fresh: removes them instead. */
 leat_code leat__leftovers_find(leat__run *run, bool fresh, leat__leftovers **leftovers, leat_error *error);
-/* Under which tokens the parts of a target, and their journal, lie, if there are any. again: looks into the folder anew, as their owner
- * has died only now. */
-void leat__leftovers_of(leat__run *run, bool again, leat__target *target);
+/* Under which tokens the parts of a target, and their journal, lie, if there are any: under `token` ("": none in particular), or under one that was
+ * dead when the run began. */
+void leat__leftovers_of(leat__run *run, const char *token, leat__target *target);
 void leat__leftovers_free(leat__leftovers *leftovers);
 /* At the end of a run: removes what dead owners left that nobody can go on with. */
 void leat__leftovers_sweep(leat__run *run);
@@ -351,6 +353,7 @@ struct leat__run {
     leat__teller *teller;
     pthread_t planner;
     size_t chunk_bytes;
+    struct timespec begun;         /* wall clock, as files have it */
     leat__budget budget;
     leat__random random;           /* of the delays; loop thread */
     /* loop thread only */
@@ -367,7 +370,7 @@ struct leat__run {
     uint32_t queued_count, active_count, committing, streams_paused, transfers, copies;
     double usual_rate;             /* F14: bytes a second of a transfer, as those that ended had; 0: not known */
     uint64_t ticks;
-    int64_t tokens;                /* of --limit-rate, bytes; below 0: owed */
+    double tokens;                 /* of --limit-rate, bytes; below 0: owed */
     uint64_t refilled_ns;
     bool cancelled;                /* nothing more is begun */
     bool ended;                    /* no job will come back */

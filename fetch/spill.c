@@ -25,10 +25,12 @@ typedef struct frame {
 struct leat__spill {
     /* fixed after creation */
     int folder;
+    const char *token;
     /* under the lock */
     pthread_mutex_t lock;
     FILE *file;       /* NULL: nothing was put yet */
     unsigned made;    /* files with names */
+    bool broken;      /* a put has failed */
     uint64_t count;
 };
 
@@ -36,10 +38,10 @@ struct leat__spill {
 static FILE *file_new_locked(leat__spill *spill)
 {
     int folder = spill->folder;
-    char name[64];
+    char name[LEAT__FETCH_NAME];
     int fd = TEMP_FAILURE_RETRY(openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     if (fd < 0) { /* a file system that has no such thing */
-        snprintf(name, sizeof name, "spill-%d-%u", (int)getpid(), spill->made++);
+        snprintf(name, sizeof name, "spill.%s.%u", spill->token, spill->made++);
         fd = TEMP_FAILURE_RETRY(openat(folder, name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600));
         if (fd >= 0) unlinkat(folder, name, 0);
     }
@@ -49,7 +51,7 @@ static FILE *file_new_locked(leat__spill *spill)
     return file;
 }
 
-leat__spill *leat__spill_new(int folder, leat_error *error)
+leat__spill *leat__spill_new(int folder, const char *token, leat_error *error)
 {
     leat__spill *spill = calloc(1, sizeof *spill);
     if (!spill) {
@@ -57,6 +59,7 @@ leat__spill *leat__spill_new(int folder, leat_error *error)
         return NULL;
     }
     spill->folder = folder;
+    spill->token = token;
     pthread_mutex_init(&spill->lock, NULL);
     return spill;
 }
@@ -76,7 +79,8 @@ leat_code leat__spill_put(leat__spill *spill, const leat__entry *entry, leat__la
 {
     pthread_mutex_lock(&spill->lock);
     errno = 0;
-    bool fine = put_locked(spill, entry, why);
+    bool fine = !spill->broken && put_locked(spill, entry, why);
+    spill->broken |= !fine; /* what follows would be read as part of a torn one */
     int number = errno;
     pthread_mutex_unlock(&spill->lock);
     return fine ? LEAT_OK : leat__fail_errno(error, LEAT_EDISK, number, "keeping a list of what is to be done later in .leat/work");
@@ -109,7 +113,7 @@ static bool read_one(FILE *file, leat__spilled *spilled, char **text, size_t *ca
     return true;
 }
 
-leat_code leat__spill_take(leat__spill *spill, bool (*each)(void *user, const leat__spilled *spilled), void *user, leat_error *error)
+leat_code leat__spill_take(leat__spill *spill, bool (*each)(void *user, const leat__spilled *spilled), void *user, uint64_t *lost, leat_error *error)
 {
     pthread_mutex_lock(&spill->lock);
     FILE *file = spill->file;
@@ -117,6 +121,7 @@ leat_code leat__spill_take(leat__spill *spill, bool (*each)(void *user, const le
     spill->file = NULL;
     spill->count = 0;
     pthread_mutex_unlock(&spill->lock);
+    *lost = 0;
     if (!file) return LEAT_OK;
     char *text = NULL;
     size_t capacity = 0;
@@ -128,6 +133,7 @@ leat_code leat__spill_take(leat__spill *spill, bool (*each)(void *user, const le
             code = leat__fail_errno(error, LEAT_EIO, ferror(file) ? errno : ENOMEM, "reading a list in .leat/work");
         else if (!each(user, &spilled)) break;
     }
+    *lost = count;
     free(text);
     fclose(file);
     return code;

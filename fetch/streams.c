@@ -32,14 +32,14 @@ void leat__strand_mark(leat__strand *stream)
 {
     if (stream->dirty) return;
     stream->dirty = true;
-    TAILQ_INSERT_TAIL(&stream->target->run->dirty, stream, dirty_link);
+    LIST_INSERT_HEAD(&stream->target->run->dirty, stream, dirty_link);
 }
 
 void leat__strand_free(leat__strand *stream)
 {
     leat__run *run = stream->target->run;
     assert(!stream->transfer && !stream->busy);
-    if (stream->dirty) TAILQ_REMOVE(&run->dirty, stream, dirty_link);
+    if (stream->dirty) LIST_REMOVE(stream, dirty_link);
     if (stream->paused) run->streams_paused--;
     for (unsigned i = 0; i < stream->pending_count; i++) leat__bytes_release(&stream->pending[i]);
     LIST_REMOVE(stream, link);
@@ -83,14 +83,16 @@ static void pump(leat__strand *stream)
 
 void leat__streams_pump(leat__run *run)
 {
-    struct leat__strand_list later = TAILQ_HEAD_INITIALIZER(later);
+    struct leat__strand_list now = LIST_HEAD_INITIALIZER(now);
     leat__strand *stream;
-    TAILQ_CONCAT(&later, &run->dirty, dirty_link);
-    while ((stream = TAILQ_FIRST(&later))) {
-        TAILQ_REMOVE(&later, stream, dirty_link);
+    while ((stream = LIST_FIRST(&run->dirty))) {
+        LIST_REMOVE(stream, dirty_link);
+        LIST_INSERT_HEAD(&now, stream, dirty_link); /* in the order in which they were marked */
+    }
+    while ((stream = LIST_FIRST(&now))) {
+        LIST_REMOVE(stream, dirty_link);
         stream->dirty = false;
-        leat__target *target = stream->target;
-        bool waits = stream->pending_count && target->opening && !stream->busy;
+        bool waits = stream->pending_count && stream->target->opening && !stream->busy;
         if (waits) leat__strand_mark(stream);
         else pump(stream);
     }
@@ -217,7 +219,7 @@ static bool on_data(void *user, leat__buffer *buffer, size_t size)
     leat_error error;
     assert(target->state == LEAT__TARGET_FETCHING && stream->pending_count < LEAT__WRITE_BUFFERS);
     run->bytes += size;
-    run->tokens -= (int64_t)size;
+    run->tokens -= (double)size;
     if (!target->learnt && !learn(stream, buffer->data, size, &error)) {
         leat__buffer_release(buffer);
         leat__target_end(target, LEAT__FATE_FAILED, &error); /* cancels this transfer */
@@ -265,9 +267,9 @@ static void on_end(void *user, const leat_error *error)
         return;
     }
     leat_error wrong = *error;
-    bool listed = error->code == LEAT_ECHANGED && !target->grid.count && target->entry.bytes != LEAT__NO_BYTES;
+    bool listed = error->code == LEAT_ECHANGED && !known && target->entry.bytes != LEAT__NO_BYTES;
     if (listed) wrong.code = LEAT_ECHECKSUM; /* it is not as large as the list says */
-    bool changed = error->code == LEAT_ECHANGED && known && target->grid.count, ranges = error->code == LEAT_ERANGE && target->grid.count;
+    bool changed = error->code == LEAT_ECHANGED && known, ranges = error->code == LEAT_ERANGE && target->grid.count;
     if (ranges) target->alone = true;
     bool anew = (changed || ranges) && !target->restarted;
     if (anew)
@@ -292,7 +294,7 @@ static leat_code begin_one(leat__target *target, uint64_t part, leat_error *erro
     static const leat__transfer_callbacks callbacks = {.data = on_data, .end = on_end, .retry = on_retry};
     leat__run *run = target->run;
     leat__grid *grid = &target->grid;
-    leat__http_range range = {.to = UINT64_MAX, .total = target->entry.bytes, .etag = ""};
+    leat__http_range range = {.to = UINT64_MAX, .total = target->entry.bytes, .etag = "", .strict = true};
     leat__strand *stream = calloc(1, sizeof *stream);
     if (!stream) return leat__fail(error, LEAT_ENOMEM, 0, "no memory for a transfer");
     stream->target = target;

@@ -256,6 +256,7 @@ static void step_fetching(leat__target *target)
 static void step_ending(leat__target *target)
 {
     if (!LIST_EMPTY(&target->streams) || target->jobs) return;
+    if (target->fate == LEAT__FATE_ANEW && target->run->cancelled) target->fate = LEAT__FATE_CANCELLED;
     if (target->fate != LEAT__FATE_ANEW) {
         conclude_failed(target);
         return;

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -266,17 +267,19 @@ static leat_fetch_trouble trouble_of(const leat_error *error)
     }
 }
 
-static void list_name(const leat__run *run, const char *ending, char out[LEAT__FETCH_NAME])
+/* failed.jsonl, or failed.R.jsonl of a rank; own: with the token, while it is written. */
+static void list_name(const leat__run *run, bool own, char out[LEAT__FETCH_NAME])
 {
-    if (run->result->world > 1) snprintf(out, LEAT__FETCH_NAME, "failed.%u.jsonl%s", run->result->rank, ending);
-    else snprintf(out, LEAT__FETCH_NAME, "failed.jsonl%s", ending);
+    char rank[16] = "";
+    if (run->result->world > 1) snprintf(rank, sizeof rank, "%u.", run->result->rank);
+    snprintf(out, LEAT__FETCH_NAME, "failed.%s%s%sjsonl", rank, own ? leat__owner_token(run->owner) : "", own ? "." : "");
 }
 
 static void open_list_locked(leat__run *run)
 {
     char name[LEAT__FETCH_NAME];
-    list_name(run, ".part", name);
-    if (run->state.fd < 0) return;
+    list_name(run, true, name);
+    if (run->state.fd < 0 || run->config.dry_run) return;
     int fd = TEMP_FAILURE_RETRY(openat(run->state.fd, name, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600));
     run->failed_list = fd < 0 ? NULL : fdopen(fd, "w");
     if (fd >= 0 && !run->failed_list) close(fd);
@@ -334,20 +337,28 @@ void leat__tell_cancelled(leat__run *run, const leat__entry *entry, uint32_t att
     pthread_mutex_unlock(&run->lock);
 }
 
+/* Whether the list under the common name is of an earlier run. */
+static bool is_old(const leat__run *run, const char *name)
+{
+    struct stat status;
+    if (fstatat(run->state.fd, name, &status, AT_SYMLINK_NOFOLLOW)) return false;
+    if (status.st_mtim.tv_sec != run->begun.tv_sec) return status.st_mtim.tv_sec < run->begun.tv_sec;
+    return status.st_mtim.tv_nsec < run->begun.tv_nsec;
+}
+
 void leat__failed_list_end(leat__run *run)
 {
-    char part[LEAT__FETCH_NAME], name[LEAT__FETCH_NAME];
-    list_name(run, ".part", part);
-    list_name(run, "", name);
-    if (run->state.fd < 0) return;
-    if (!run->failed_list) {
-        if (run->error.code) return;
-        unlinkat(run->state.fd, name, 0); /* of an earlier run */
-        unlinkat(run->state.fd, part, 0);
-        return;
-    }
-    bool fine = !ferror(run->failed_list) & !fclose(run->failed_list);
+    char own[LEAT__FETCH_NAME], name[LEAT__FETCH_NAME];
+    if (run->state.fd < 0 || !run->owner) return;
+    list_name(run, true, own);
+    list_name(run, false, name);
+    bool old = is_old(run, name), written = run->failed_list != NULL;
+    bool fine = written && !(ferror(run->failed_list) | fclose(run->failed_list));
     run->failed_list = NULL;
-    if (fine && renameat(run->state.fd, part, run->state.fd, name) == 0)
-        snprintf(run->result->failed_list, sizeof run->result->failed_list, "%s/" LEAT__STATE_FOLDER "/%s", run->config.to, name);
+    if (!written && !run->error.code && old) unlinkat(run->state.fd, name, 0); /* all of it is there now */
+    if (!fine) return;
+    bool taken = !old && faccessat(run->state.fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    if (taken) snprintf(name, sizeof name, "failed-%s.jsonl", leat__owner_token(run->owner)); /* another process of now has one, too */
+    if (renameat(run->state.fd, own, run->state.fd, name)) return;
+    snprintf(run->result->failed_list, sizeof run->result->failed_list, "%s/" LEAT__STATE_FOLDER "/%s", run->config.to, name);
 }

@@ -95,7 +95,11 @@ static int create(const leat__target *target)
     int work = target->run->work.fd, fd = TEMP_FAILURE_RETRY(openat(work, target->name, flags, 0666));
     char journal[LEAT__FETCH_NAME];
     journal_name(target->name, journal);
-    if (fd >= 0 || errno != EEXIST || faccessat(work, journal, F_OK, AT_SYMLINK_NOFOLLOW)) return fd;
+    if (fd >= 0 || errno != EEXIST) return fd;
+    if (faccessat(work, journal, F_OK, AT_SYMLINK_NOFOLLOW)) {
+        errno = EEXIST;
+        return fd;
+    }
     leat__leftover_remove(target->run, target->name);
     return TEMP_FAILURE_RETRY(openat(work, target->name, flags, 0666));
 }
@@ -211,7 +215,10 @@ static bool take_files(leat__target *target)
         discard(work, old_journal);
     }
     fine = fine && renameat(work, old_journal, work, journal) == 0 && renameat(work, old, work, target->name) == 0;
-    if (!fine) target->name[0] = 0;
+    if (!fine) {
+        leat__leftover_remove(target->run, target->name); /* the journal, if that came */
+        target->name[0] = 0;
+    }
     if (fine) target->fd = TEMP_FAILURE_RETRY(openat(work, target->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     struct stat status;
     return target->fd >= 0 && fstat(target->fd, &status) == 0 && S_ISREG(status.st_mode);

@@ -62,7 +62,8 @@ static leat_code sum_up_to(leat__target *target, uint64_t to, leat_error *error)
         if (n <= 0) code = leat__disk_fail(target->run, "reading a file", n < 0 ? errno : EIO, error);
         else leat__summer_add(target->summer, buffer, (size_t)n);
         if (n > 0) target->summed += (uint64_t)n;
-        if (atomic_load(&target->run->stopping)) break;
+        if (!code && target->summed < to && atomic_load(&target->run->stopping))
+            code = leat__fail(error, LEAT_ECLOSED, 0, "stopped");
     }
     free(buffer);
     return code;
@@ -90,9 +91,10 @@ static leat_code finish(leat__target *target, leat_error *error)
         target->size = target->grid.total;
         if (target->summer) code = sum_up_to(target, target->size, error);
     }
+    if (code) return code; /* its parts are kept: nothing is wrong with them */
     if (target->summer) target->sum = leat__summer_finish(target->summer);
     else if (target->entry.sum.kind == LEAT__SUM_CRC32C) target->sum = leat__sum_of_crc32c(target->crc);
-    if (!code) code = compare(target, error);
+    code = compare(target, error);
     target->verified = target->sized || target->entry.bytes != LEAT__NO_BYTES || target->entry.sum.kind;
     leat_code closed = leat__temporary_close(target, code ? NULL : error);
     return code ? code : closed;
@@ -155,9 +157,19 @@ leat__write_job *leat__write_job_new(leat__target *target, leat__write_kind kind
 void leat__write_job_submit(leat__write_job *job)
 {
     job->target->jobs++;
-    atomic_fetch_add(&job->target->run->unwritten, job->bytes);
+    if (job->kind == LEAT__JOB_WRITE) atomic_fetch_add(&job->target->run->unwritten, job->bytes);
     job->target->run->submitted++;
     leat__pool_submit(job->target->run->pool, &job->job);
+}
+
+/* What a failed job means. What the network or a change under way may have done is begun anew, once. */
+static leat__fate fate_of(const leat__write_job *job)
+{
+    const leat__target *target = job->target;
+    leat_code code = job->error.code;
+    bool passing = code == LEAT_ECHECKSUM ? target->entry.is_url : code == LEAT_ECHANGED && job->kind == LEAT__JOB_COPY;
+    if (code == LEAT_ECLOSED) return LEAT__FATE_CANCELLED;
+    return passing && !target->restarted ? LEAT__FATE_ANEW : LEAT__FATE_FAILED;
 }
 
 /* Takes a job's results into its target and stream. */
@@ -167,7 +179,7 @@ static void job_returned(leat__write_job *job)
     leat__run *run = target->run;
     assert(target->jobs > 0 && !job->job.cancelled);
     target->jobs--;
-    atomic_fetch_sub(&run->unwritten, job->bytes);
+    if (job->kind == LEAT__JOB_WRITE) atomic_fetch_sub(&run->unwritten, job->bytes);
     if (job->stream) {
         job->stream->busy = false;
         job->stream->written += job->bytes;
@@ -185,8 +197,7 @@ static void job_returned(leat__write_job *job)
     bool over = stream && (target->state == LEAT__TARGET_ENDING || (!stream->transfer && !stream->pending_count));
     if (over) leat__strand_free(stream);
     else if (stream) leat__strand_mark(stream);
-    bool wrong = job->error.code == LEAT_ECHECKSUM && !target->restarted && target->entry.is_url; /* the network may have done it: once more */
-    if (job->error.code) leat__target_end(target, wrong ? LEAT__FATE_ANEW : LEAT__FATE_FAILED, &job->error);
+    if (job->error.code) leat__target_end(target, fate_of(job), &job->error);
     else leat__target_step(target);
 }
 

@@ -34,6 +34,7 @@ static bool header_done(leat__attempt *attempt)
         .to = transfer->stop,
         .continues = transfer->position > transfer->start,
         .strict = transfer->strict && transfer->start,
+        .careful = transfer->strict,
         .expected = &transfer->expected,
         .max_bytes = attempt->http->options.max_object_bytes,
     };

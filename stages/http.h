@@ -87,7 +87,9 @@ typedef struct leat__http_range {
                              any */
     uint64_t limit;     /* hand out bytes up to here only, although they are asked for up to `to`: see
                            leat__transfer_limit. 0: to */
-    bool strict;        /* the whole object (200) is no answer to a range that begins behind 0: LEAT_ERANGE */
+    bool strict;        /* the whole object (200) is no answer to a range that begins behind 0: LEAT_ERANGE; and where a connection
+                           broke it is only gone on with an ETag or Last-Modified that is the same, not with the size alone:
+                           LEAT_ECHANGED */
 } leat__http_range;
 #define LEAT__HTTP_WHOLE ((leat__http_range){.to = UINT64_MAX, .total = UINT64_MAX, .etag = ""})
 

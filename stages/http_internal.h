@@ -32,7 +32,7 @@
 #define LEAT__NO_SIZE UINT64_MAX   /* a size that is not known */
 
 enum {
-    LEAT__READ_BYTES = 128 << 10,   /* of curl's read buffer: larger is unfair to the other sockets (P12) */
+    LEAT__READ_BYTES = 64 << 10,    /* of curl's read buffer, which it frees after each answer: see attempt.c; larger is unfair, too (P12) */
     LEAT__HEADERS_BYTES = 64 << 10, /* of all headers of an attempt, interim answers and trailers included (N15, N16) */
     LEAT__ETAG_BYTES = 128,         /* a longer one is ignored */
     LEAT__SOCKET_BUCKETS = 64,
@@ -104,6 +104,7 @@ typedef struct leat__asked {
     uint64_t from, to;   /* bytes of the object; to = LEAT__NO_SIZE: to its end. A Range header was sent unless it is all */
     bool continues;      /* bytes of this object were accepted before: it has to be the same one */
     bool strict;         /* the whole object is no answer to a range that begins behind 0 */
+    bool careful;        /* an equal size alone does not make it the same object */
     uint64_t max_bytes;  /* of the object */
     const leat__known *expected; /* what it has to be like */
 } leat__asked;

@@ -203,7 +203,7 @@ static bool refuse(leat__fault *fault, leat_code code, const char *what, const c
 
 /* Is what the server has now what it had (F2)? A field that one of the answers lacks says nothing; one has to say
  * yes. */
-static bool same_object(const leat__reply *reply, const leat__known *known, uint64_t total, leat__fault *fault)
+static bool same_object(const leat__reply *reply, const leat__known *known, uint64_t total, bool careful, leat__fault *fault)
 {
     unsigned agree = 0;
     if (known->etag[0] && reply->etag[0]) {
@@ -215,7 +215,7 @@ static bool same_object(const leat__reply *reply, const leat__known *known, uint
         snprintf(was, sizeof was, "%" PRIu64, known->total);
         snprintf(is, sizeof is, "%" PRIu64, total);
         if (known->total != total) return refuse(fault, LEAT_ECHANGED, "size", was, is);
-        agree++;
+        agree += !careful;
     }
     if (known->modified[0] && reply->modified[0]) {
         if (strcmp(known->modified, reply->modified))
@@ -224,8 +224,8 @@ static bool same_object(const leat__reply *reply, const leat__known *known, uint
     }
     if (agree) return true;
     return leat__fault_set(fault, LEAT_ECHANGED, LEAT__FAULT_CHANGED, 0,
-                           "cannot go on where the transfer broke: the server gives no ETag, Last-Modified or size to "
-                           "tell whether it is still the same object");
+                           "cannot go on where the transfer broke: the server gives no ETag, Last-Modified%s to tell "
+                           "whether it is still the same object", careful ? "" : " or size");
 }
 
 /* Is it what it was expected to be? A field that the answer lacks says nothing. */
@@ -328,7 +328,7 @@ static leat__verdict judge_body(const leat__reply *reply, const leat__asked *ask
                         leat__escape(shown, sizeof shown, reply->encoding, strlen(reply->encoding)));
         return LEAT__VERDICT_REFUSED;
     }
-    if (asked->continues && !same_object(reply, known, total, fault)) return LEAT__VERDICT_REFUSED;
+    if (asked->continues && !same_object(reply, known, total, asked->careful, fault)) return LEAT__VERDICT_REFUSED;
     if (!as_expected(reply, asked->expected, total, fault) || !long_enough(asked, total, fault)) return LEAT__VERDICT_REFUSED;
     if (partial ? !judge_range(reply, asked, known, span, fault) : !judge_whole(reply, asked, known, span, fault))
         return LEAT__VERDICT_REFUSED;
@@ -360,7 +360,7 @@ static leat__verdict judge_unsatisfied(const leat__reply *reply, const leat__ask
     /* having as many bytes as the object proves enough, unless an ETag or the size known before says otherwise */
     leat__known sized = *known;
     if (sized.total == LEAT__NO_SIZE) sized.total = total;
-    if (asked->continues && !same_object(reply, &sized, total, fault)) return LEAT__VERDICT_REFUSED;
+    if (asked->continues && !same_object(reply, &sized, total, asked->careful, fault)) return LEAT__VERDICT_REFUSED;
     known->total = total;
     return LEAT__VERDICT_NOTHING;
 }

@@ -109,7 +109,7 @@ class View(Case):
         self.assertRegex(middle, r'\n  and 24 more in flight, [\d,]+ waiting\n\nhosts\n')
         self.assertRegex(middle, r'\n  mirror.example.org:443    8 of 8 requests +paused for 0:0\d\n')
         self.assertRegex(''.join(seen), r'\n  mirror.example.org:443    8 of 8 requests +throttled\n')
-        self.assertRegex(middle, r'\n  10.0.0.7:8080             0 of 64 requests +unreachable  failed \d\n')
+        self.assertRegex(middle, r'\n  10.0.0.7:8080             0 of 64 requests +unreachable( +retries \d+)?\n')
         self.assertRegex(middle, r'\nlast failures\n(  https://data.example.org/train/\S+: HTTP 404 Not Found \(attempt 1\)\n)+$')
         first = [text for text in seen if '+ files' in text][0].split('\n')
         self.assertRegex(first[1], r'^\u2500+  [\d.]+M  [\d.]+[KMG]?/s$')  # still being listed: no share, no time left
