@@ -69,7 +69,8 @@ static int dispatch(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES); /* else curl's read buffer goes back to the system, and is cleared, with each request */
+    /* else curl's read buffer goes back to the system, and is cleared, with each request */
+    mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
     mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     cli_fill_streams();
     cli_catch_signals();

@@ -1,10 +1,11 @@
 /* committer.c - groups of finished files get their records and names.
  *
- * What:    a thread takes all files that are finished by now, appends their records, syncs the file system once, and renames them. While it does, the
- *          next ones gather.
- * Why so:  an fsync of each small file costs a disk's flush each; syncfs does the same for thousands with one (C1). The record goes before the name:
- *          should the process die between, the file is fetched again; the other way round there would be a file of which nobody knows whose it is. A name
- *          appears by a rename that replaces nothing: what another process has put there meanwhile is looked at again, not written over.
+ * What:    a thread takes all files that are finished by now, appends their records, syncs the file system once, and renames them.
+ *          While it does, the next ones gather.
+ * Why so:  an fsync of each small file costs a disk's flush each; syncfs does the same for thousands with one (C1). The record goes
+ *          before the name: should the process die between, the file is fetched again; the other way round there would be a file of
+ *          which nobody knows whose it is. A name appears by a rename that replaces nothing: what another process has put there
+ *          meanwhile is looked at again, not written over.
  * Threads: its own; leat__commit on the loop, to which the files go back.
  * Limits:  a group is taken when it has GROUP files or GROUP_BYTES, its first one waits GROUP_MS, or nothing else is under way;
  *          durable groups wait longer, as a sync is dear. */
@@ -48,7 +49,8 @@ static int folder_of(leat__committer *committer, const char *path, const char **
     size_t length = slash ? (size_t)(slash - path) : 0;
     *base = slash ? slash + 1 : path;
     if (!slash) return committer->run->root.fd;
-    bool same = committer->folder_fd >= 0 && length < FOLDER_BYTES && !strncmp(committer->folder, path, length) && !committer->folder[length];
+    bool same = committer->folder_fd >= 0 && length < FOLDER_BYTES && !strncmp(committer->folder, path, length) &&
+        !committer->folder[length];
     if (same) return committer->folder_fd;
     if (committer->folder_fd >= 0) close(committer->folder_fd);
     committer->folder_fd = leat__root_open_parent(&committer->run->root, path, true, base);
@@ -69,7 +71,8 @@ static void name_one(leat__committer *committer, leat__target *target)
         target->again = true;
         leat__temporary_remove(target);
     } else {
-        leat__disk_fail(run, errno == EXDEV ? "giving a file its name (its folder is on another file system)" : "giving a file its name",
+        leat__disk_fail(run, errno == EXDEV ? "giving a file its name (its folder is on another file system)"
+                        : "giving a file its name",
                         errno, &target->error);
         leat__temporary_remove(target);
     }
@@ -84,7 +87,8 @@ static leat_code record_all(leat__committer *committer, leat__target *first, lea
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     for (leat__target *target = first; target && !code; target = target->next) {
-        leat__record record = {.path = target->entry.path, .url = target->entry.source, .bytes = target->size, .crc32c = target->crc,
+        leat__record record = {.path = target->entry.path, .url = target->entry.source, .bytes = target->size,
+                               .crc32c = target->crc,
                                .etag = target->etag, .verified = target->verified, .time_s = (uint64_t)now.tv_sec};
         if (target->sum.kind == LEAT__SUM_SHA256 || target->sum.kind == LEAT__SUM_MD5) record.sum = target->sum;
         code = leat__record_add(committer->records, &record, error);
@@ -168,7 +172,8 @@ void leat__commit(leat__committer *committer, leat__target *target)
     *committer->last = target;
     committer->last = &target->next;
     committer->bytes += target->size;
-    if (committer->count++ == 0 || committer->count == GROUP || committer->bytes >= GROUP_BYTES) pthread_cond_signal(&committer->changed);
+    if (committer->count++ == 0 || committer->count == GROUP ||
+        committer->bytes >= GROUP_BYTES) pthread_cond_signal(&committer->changed);
     pthread_mutex_unlock(&committer->lock);
 }
 

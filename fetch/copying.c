@@ -1,9 +1,9 @@
 /* copying.c - local sources: files of other disks and network file systems.
  *
- * What:    a job copies a part, or a small file whole, by read and write; parts are journaled like those of the network. Size and time of the last
- *          change stand for an ETag: a source that changes under way is begun anew, once.
- * Why so:  a mounted file system can stall and fail as a server can, and 2 TB of it are not copied twice either. copy_file_range would spare
- *          a copy in memory, but every byte is read for its checksum in any case.
+ * What:    a job copies a part, or a small file whole, by read and write; parts are journaled like those of the network. Size and
+ *          time of the last change stand for an ETag: a source that changes under way is begun anew, once.
+ * Why so:  a mounted file system can stall and fail as a server can, and 2 TB of it are not copied twice either. copy_file_range
+ *          would spare a copy in memory, but every byte is read for its checksum in any case.
  * Threads: leat__copy_run on the pool, with the target to itself; the rest on the loop. */
 #include <assert.h>
 #include <errno.h>
@@ -44,7 +44,8 @@ static leat_code learn(leat__target *target, const struct stat *status, leat_err
     target->total = total;
     mark_of(status, target->etag);
     if (total > run->config.max_object_bytes)
-        return leat__fail(error, LEAT_ELIMIT, 0, "it has %" PRIu64 " bytes, over max_object_bytes, %" PRIu64, total, run->config.max_object_bytes);
+        return leat__fail(error, LEAT_ELIMIT, 0, "it has %" PRIu64 " bytes, over max_object_bytes, %" PRIu64, total,
+                          run->config.max_object_bytes);
     if (total <= run->config.part_bytes) return LEAT_OK;
     if (leat__grid_make(&target->grid, total, run->config.part_bytes)) return LEAT_OK;
     return leat__fail(error, LEAT_ENOMEM, 0, "no memory for the parts of a file");
@@ -60,7 +61,8 @@ static leat_code copy(leat__write_job *job, int source, uint64_t from, uint64_t 
         ssize_t n = pread(source, buffer, size, (off_t)from);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return leat__fail_errno(&job->error, LEAT_EIO, errno, "reading it at byte %" PRIu64, from);
-        if (n == 0) return leat__fail(&job->error, LEAT_ECHANGED, 0, "it ended at byte %" PRIu64 ", it had %" PRIu64, from, target->total);
+        if (n == 0) return leat__fail(&job->error, LEAT_ECHANGED, 0, "it ended at byte %" PRIu64 ", it had %" PRIu64, from,
+                                      target->total);
         code = leat__temporary_write(target, buffer, (size_t)n, from, &job->error);
         crc = leat__crc32c(crc, buffer, (size_t)n);
         if (!target->grid.count && target->summer) leat__summer_add(target->summer, buffer, (size_t)n);

@@ -1,8 +1,9 @@
 /* fetch.c - a run of leat fetch from begin to end (include/leat/fetch.h).
  *
- * What:    opens the directory, reads what is known of it, starts loop, pool, committer and planner, and then tells the caller what they say, until the planner
- *          has nothing left.
- * State:   settings ─► folders ─► owner, records, leftovers ─► threads ─► (stopping) ─► planner over ─► loop closed ─► swept. A failure at any point goes
+ * What:    opens the directory, reads what is known of it, starts loop, pool, committer and planner, and then tells the caller what
+ *          they say, until the planner has nothing left.
+ * State:   settings ─► folders ─► owner, records, leftovers ─► threads ─► (stopping) ─► planner over ─► loop closed ─► swept. A
+ *          failure at any point goes
  *          through the same end, which accepts any half-built state.
  * Threads: the calling one.
  * Invariants: after it planned = done + skipped + failed + cancelled; cancelled is 0 unless the run was stopped, or was dry. */
@@ -92,7 +93,8 @@ static leat_code begin(leat__run *run, leat_error *error)
 static leat_fetch_trouble worst_of(const leat__run *run)
 {
     const leat_fetch_progress *last = &run->result->last;
-    leat_fetch_trouble worst = leat__disk_is_full(&run->error) || run->error.code == LEAT_EDISK ? LEAT_FETCH_BAD_DISK : LEAT_FETCH_FINE;
+    leat_fetch_trouble worst = leat__disk_is_full(&run->error) ||
+        run->error.code == LEAT_EDISK ? LEAT_FETCH_BAD_DISK : LEAT_FETCH_FINE;
     for (leat_fetch_trouble trouble = LEAT_FETCH_SOME_FAILED; trouble <= LEAT_FETCH_BAD_DATA; trouble++) {
         bool reached = trouble == LEAT_FETCH_NO_NETWORK && last->done + last->skipped > 0;
         if (run->failed_by[trouble] && (reached ? LEAT_FETCH_SOME_FAILED : trouble) > worst)
@@ -151,7 +153,8 @@ static leat_code go(leat__run *run, leat_error *error)
     end(run);
     close_account(run);
     if (code) return code;
-    bool all = run->error.code == LEAT_ECLOSED && run->now.listed && !run->result->last.cancelled; /* stopped when there was nothing left to stop */
+    bool all = run->error.code == LEAT_ECLOSED && run->now.listed && !run->result->last.cancelled; /* stopped when there was nothing
+                                                                                                      left to stop */
     if (all) return LEAT_OK;
     if (run->error.code && error) *error = run->error;
     return run->error.code;

@@ -1,7 +1,8 @@
 /* fetchloop.c - the loop's side of a run: the HTTP client, timers, and what is done in each turn.
  *
- * What:    before the loop waits: what has arrived goes to jobs, free places get their next target. When jobs have come back: what was paused goes on.
- *          Ten times a second: a picture for the caller, the caller's stop flag; twice: further connections for large files.
+ * What:    before the loop waits: what has arrived goes to jobs, free places get their next target. When jobs have come back: what
+ *          was paused goes on. Ten times a second: a picture for the caller, the caller's stop flag; twice: further connections for
+ *          large files.
  * Threads: begin and end: the calling one; the rest: the loop. */
 #include <assert.h>
 #include <stdlib.h>
@@ -142,7 +143,8 @@ static void on_closed(uv_handle_t *handle)
 static void on_http_closed(void *user)
 {
     leat__run *run = user;
-    uv_handle_t *handles[] = {(uv_handle_t *)&run->tick, (uv_handle_t *)&run->refill, (uv_handle_t *)&run->flush, (uv_handle_t *)&run->prepare};
+    uv_handle_t *handles[] = {(uv_handle_t *)&run->tick, (uv_handle_t *)&run->refill, (uv_handle_t *)&run->flush,
+                              (uv_handle_t *)&run->prepare};
     run->open_handles = 4;
     for (size_t i = 0; i < 4; i++) uv_close(handles[i], on_closed);
 }

@@ -1,7 +1,8 @@
 /* fetchset.c - the settings of a run, completed and checked.
  *
- * Limits:  memory. Each transfer fills one buffer, and as much again waits for the disk; so a chunk is memory_limit / (4 * jobs), as a power of two from
- *          16 KiB (what curl gives at a time) to 256 KiB; less cannot work, and is refused with both numbers (F13).
+ * Limits:  memory. Each transfer fills one buffer, and as much again waits for the disk; so a chunk is memory_limit / (4 * jobs), as
+ *          a power of two from 16 KiB (what curl gives at a time) to 256 KiB; less cannot work, and is refused with both numbers
+ *          (F13).
  * Threads: the caller's. */
 #include <errno.h>
 #include <inttypes.h>
@@ -45,27 +46,31 @@ static uint32_t default_threads(void)
 
 static leat_code refuse(leat_error *error, const char *name, uint64_t value, uint64_t low, uint64_t high)
 {
-    return leat__fail(error, LEAT_EINVAL, 0, "%s is %" PRIu64 ": %" PRIu64 " to %" PRIu64 " would be right, or 0 for the default", name, value,
+    return leat__fail(error, LEAT_EINVAL, 0, "%s is %" PRIu64 ": %" PRIu64 " to %" PRIu64 " would be right, or 0 for the default",
+                      name, value,
                       low, high);
 }
 
 static leat_code check(const leat_fetch_config *config, leat_error *error)
 {
     if (!config->sources || !config->source_count)
-        return leat__fail(error, LEAT_EINVAL, 0, "no source: name URLs such as https://host/train-{000000..000146}.tar, a list '@FILE', local files or folders");
+        return leat__fail(error, LEAT_EINVAL, 0,
+                          "no source: name URLs such as https://host/train-{000000..000146}.tar, a list '@FILE', local files or folders");
     if (!config->to || !*config->to) return leat__fail(error, LEAT_EINVAL, 0, "no directory to fetch into (to)");
     if (config->jobs > MOST_JOBS) return refuse(error, "jobs", config->jobs, 1, MOST_JOBS);
     if (config->max_per_host > MOST_JOBS) return refuse(error, "max_per_host", config->max_per_host, 1, MOST_JOBS);
     if (config->parts > MOST_PARTS) return refuse(error, "parts", config->parts, 1, MOST_PARTS);
     if (config->threads > MOST_JOBS) return refuse(error, "threads", config->threads, 1, MOST_JOBS);
     if (config->retries > 100) return refuse(error, "retries", config->retries, 1, 100);
-    if ((unsigned)config->layout > LEAT_FETCH_HASHED) return leat__fail(error, LEAT_EINVAL, 0, "layout %d is none", (int)config->layout);
+    if ((unsigned)config->layout > LEAT_FETCH_HASHED) return leat__fail(error, LEAT_EINVAL, 0, "layout %d is none",
+                                                                        (int)config->layout);
     if (config->ca_file && access(config->ca_file, R_OK)) {
         char shown[512];
         return leat__fail_errno(error, LEAT_EINVAL, errno, "cannot read the certificate authorities '%s'",
                                 leat__escape(shown, sizeof shown, config->ca_file, strlen(config->ca_file)));
     }
-    if (config->part_bytes > (uint64_t)1 << 40) return refuse(error, "part_bytes", config->part_bytes, MAX_CHUNK, (uint64_t)1 << 40);
+    if (config->part_bytes > (uint64_t)1 << 40) return refuse(error, "part_bytes", config->part_bytes, MAX_CHUNK,
+                                                              (uint64_t)1 << 40);
     return LEAT_OK;
 }
 
@@ -75,7 +80,8 @@ static leat_code plan_memory(leat__run *run, leat_error *error)
     uint64_t least = 4 * (uint64_t)config->jobs * MIN_CHUNK;
     if (least < MIN_MEMORY) least = MIN_MEMORY;
     if (config->memory_limit < least)
-        return leat__fail(error, LEAT_EINVAL, 0, "memory_limit is %" PRIu64 " bytes: %u jobs need at least %" PRIu64, config->memory_limit,
+        return leat__fail(error, LEAT_EINVAL, 0, "memory_limit is %" PRIu64 " bytes: %u jobs need at least %" PRIu64,
+                          config->memory_limit,
                           config->jobs, least);
     run->chunk_bytes = MAX_CHUNK;
     while (run->chunk_bytes > MIN_CHUNK && run->chunk_bytes * 4 * config->jobs > config->memory_limit) run->chunk_bytes /= 2;

@@ -26,7 +26,8 @@ uint64_t leat__grid_begin(const leat__grid *grid, uint64_t part);
 uint64_t leat__grid_end(const leat__grid *grid, uint64_t part);
 void leat__grid_set(leat__grid *grid, uint64_t part, leat__part state);
 
-/* Where the next connection is to begin, to gain the most parts: of a run of missing ones its first one, if no connection comes from before it, else its
+/* Where the next connection is to begin, to gain the most parts: of a run of missing ones its first one, if no connection comes
+   from before it, else its
  * middle. least: shorter runs that somebody comes into are left to him. False: nowhere. */
 bool leat__grid_next(const leat__grid *grid, uint64_t least, uint64_t *part);
 

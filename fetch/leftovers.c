@@ -1,9 +1,10 @@
 /* leftovers.c - what broken-off runs have left in .leat/work, found and swept.
  *
- * What:    ID.TOKEN and ID.TOKEN.journal of owners that are dead. A table of those at the beginning of a run says which targets have parts to
- *          go on with; at its end what nobody can go on with is removed.
- * Why so:  the names say whose and of what they are: no list is needed that could be lost. Parts with a journal of files that this run was not asked for
- *          stay for a week: another list may name them. What is not named like that was not written by leat, and is not touched.
+ * What:    ID.TOKEN and ID.TOKEN.journal of owners that are dead. A table of those at the beginning of a run says which targets have
+ *          parts to go on with; at its end what nobody can go on with is removed.
+ * Why so:  the names say whose and of what they are: no list is needed that could be lost. Parts with a journal of files that this
+ *          run was not asked for stay for a week: another list may name them. What is not named like that was not written by leat,
+ *          and is not touched.
  * Threads: find and sweep: the calling thread; of: the planner's. */
 #include <assert.h>
 #include <ctype.h>
@@ -54,7 +55,8 @@ static bool is_dead(leat__run *run, const char *token)
 }
 
 /* Calls each(user, name, id, token, journal) for every file of leat's in the folder. */
-static leat_code list(leat__run *run, void (*each)(void *, const char *, const char *, const char *, bool), void *user, leat_error *error)
+static leat_code list(leat__run *run, void (*each)(void *, const char *, const char *, const char *, bool), void *user,
+                      leat_error *error)
 {
     char id[LEAT__FETCH_ID], token[LEAT__TOKEN_BYTES];
     bool journal;

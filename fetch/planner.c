@@ -1,11 +1,12 @@
 /* planner.c - entries, what is there of them, claims; several passes.
  *
- * What:    a thread reads the sources and, for each entry of this rank, looks whether its file is there, claims it and hands it to the loop. What another
- *          process has claimed, what comes twice, and what failed and may go better later, is put aside and looked at again, pass after
- *          pass, until nothing is left.
- * Why so:  a stream: a list of ten million lines is never in memory (L8). Looking and claiming wait for disks, which the loop may not.
- * Threads: its own. It waits while enough targets are under way: few that are claimed and not begun, so that another process that shares the directory
- *          gets its part of them. */
+ * What:    a thread reads the sources and, for each entry of this rank, looks whether its file is there, claims it and hands it to
+ *          the loop. What another process has claimed, what comes twice, and what failed and may go better later, is put aside and
+ *          looked at again, pass after pass, until nothing is left.
+ * Why so:  a stream: a list of ten million lines is never in memory (L8). Looking and claiming wait for disks, which the loop may
+ *          not.
+ * Threads: its own. It waits while enough targets are under way: few that are claimed and not begun, so that another process that
+ *          shares the directory gets its part of them. */
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
@@ -18,8 +19,10 @@
 #include "pipeline/failure.h"
 
 enum {
-    MOST_ALIVE = 16384,    /* targets in all: a durable group waits 0.3 s, at up to 20,000 files/s, and the transfers that hosts hold up */
-    LOOK_AGAIN_MS = 200,   /* between passes in which only others had what is left; twice as long each time, as records are read anew, */
+    MOST_ALIVE = 16384,    /* targets in all: a durable group waits 0.3 s, at up to 20,000 files/s, and the transfers that hosts
+                              hold up */
+    LOOK_AGAIN_MS = 200,   /* between passes in which only others had what is left; twice as long each time, as records are read
+                              anew, */
     LOOK_LAST_MS = 3200,   /* up to this */
 };
 
@@ -158,7 +161,8 @@ static bool decide(planning *p, const leat__entry *entry, const leat__later *why
     leat__presence presence = leat__presence_of(run, entry, &error);
     switch (presence) {
     case LEAT__PRESENCE_WHOLE:
-        count_skipped(run, entry, !why || *why == LEAT__LATER_FAILED ? "exists" : *why == LEAT__LATER_TWIN ? "duplicate" : "other process");
+        count_skipped(run, entry, !why || *why == LEAT__LATER_FAILED ? "exists" : *why == LEAT__LATER_TWIN ? "duplicate"
+                      : "other process");
         return true;
     case LEAT__PRESENCE_STRANGE:
         if (!dry && !(why && *why == LEAT__LATER_STRANGE)) return put_aside(p, entry, LEAT__LATER_STRANGE);

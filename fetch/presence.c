@@ -1,8 +1,8 @@
 /* presence.c - what lies under an entry's name already, and what follows from it.
  *
  * What:    one lstat for each entry; if a file is there, its size, what is recorded of it and, if only that can tell, its checksum.
- * Why so:  a file under its final name was whole and verified when it got it, if leat wrote it: so a record of its name, URL and size is
- *          enough, and a second run of the same list sends no request. What is not recorded is somebody else's: it is taken
+ * Why so:  a file under its final name was whole and verified when it got it, if leat wrote it: so a record of its name, URL and
+ *          size is enough, and a second run of the same list sends no request. What is not recorded is somebody else's: it is taken
  *          for the file if the manifest says so, and else neither believed nor touched.
  * Threads: the planner's. */
 #include <errno.h>
@@ -66,12 +66,14 @@ static leat__presence judge(leat__run *run, const leat__entry *entry, uint64_t b
     bool ours = leat__finished_has(run->finished, entry->path, entry->source, bytes);
     if (entry->bytes != LEAT__NO_BYTES && entry->bytes != bytes) {
         if (ours) return LEAT__PRESENCE_OLD;
-        snprintf(words, sizeof words, "a file of %" PRIu64 " bytes is there that leat did not write, %" PRIu64 " are expected", bytes,
+        snprintf(words, sizeof words, "a file of %" PRIu64 " bytes is there that leat did not write, %" PRIu64 " are expected",
+                 bytes,
                  entry->bytes);
         return strange(error, words);
     }
     if (entry->sum.kind) {
-        if (leat__finished_has(run->finished, entry->path, keyed(entry->source, &entry->sum, key), bytes)) return LEAT__PRESENCE_WHOLE;
+        if (leat__finished_has(run->finished, entry->path, keyed(entry->source, &entry->sum, key),
+                               bytes)) return LEAT__PRESENCE_WHOLE;
         if (has_sum(run, entry)) return LEAT__PRESENCE_WHOLE;
         return ours ? LEAT__PRESENCE_OLD : strange(error, "a file of another checksum is there that leat did not write");
     }
@@ -91,6 +93,7 @@ leat__presence leat__presence_of(leat__run *run, const leat__entry *entry, leat_
         return LEAT__PRESENCE_STRANGE;
     }
     if (S_ISREG(status.st_mode)) return judge(run, entry, (uint64_t)status.st_size, error);
-    return strange(error, S_ISDIR(status.st_mode) ? "a folder has its name" : S_ISLNK(status.st_mode) ? "a symbolic link has its name"
+    return strange(error, S_ISDIR(status.st_mode) ? "a folder has its name" : S_ISLNK(status.st_mode)
+                   ? "a symbolic link has its name"
                                                                             : "something that is no file has its name");
 }

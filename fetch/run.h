@@ -20,7 +20,8 @@
  *        ▲                  │                                                                      │
  *        └──────spill───────┴── taken by another process, or failed: once more at the end ─────────┘
  *
- * A target belongs to the planner until it is posted, to the loop from then on, but for the fields that its jobs own while one runs,
+ * A target belongs to the planner until it is posted, to the loop from then on, but for the fields that its jobs own while one
+ * runs,
  * and to the committer between commit and its return. */
 #ifndef LEAT__FETCH_RUN_H
 #define LEAT__FETCH_RUN_H
@@ -79,7 +80,8 @@ typedef struct leat__spilled {
 leat__spill *leat__spill_new(int folder, const char *token, leat_error *error);
 leat_code leat__spill_put(leat__spill *spill, const leat__entry *entry, leat__later why, leat_error *error);
 uint64_t leat__spill_count(leat__spill *spill);
-/* Calls each for all that was put so far, which is then forgotten; puts meanwhile are kept for the next round. False from each: the rest is dropped. *lost:
+/* Calls each for all that was put so far, which is then forgotten; puts meanwhile are kept for the next round. False from each: the
+   rest is dropped. *lost:
  * how many were not read. */
 leat_code leat__spill_take(leat__spill *spill, bool (*each)(void *user, const leat__spilled *spilled), void *user, uint64_t *lost,
                             leat_error *error);
@@ -269,7 +271,8 @@ leat_code leat__temporary_open(leat__target *target, leat_error *error);
 leat_code leat__temporary_write(leat__target *target, const void *data, size_t size, uint64_t offset, leat_error *error);
 /* A part is there. */
 leat_code leat__temporary_note(leat__target *target, uint64_t part, uint32_t crc, leat_error *error);
-/* Takes over what lies under data_of and journal_of: those parts whose checksums are right are in the grid afterwards; without any, there is no
+/* Takes over what lies under data_of and journal_of: those parts whose checksums are right are in the grid afterwards; without any,
+   there is no
  * grid, and nothing is left. */
 void leat__temporary_adopt(leat__target *target);
 /* Closes it. */
@@ -301,7 +304,8 @@ void leat__committer_free(leat__committer *committer); /* takes; ends the thread
 typedef struct leat__leftovers leat__leftovers;
 /* Finds the journaled files of dead owners in .leat/work. fresh: removes them instead. */
 leat_code leat__leftovers_find(leat__run *run, bool fresh, leat__leftovers **leftovers, leat_error *error);
-/* Under which tokens the parts of a target, and their journal, lie, if there are any: under `token` ("": none in particular), or under one that was
+/* Under which tokens the parts of a target, and their journal, lie, if there are any: under `token` ("": none in particular), or
+   under one that was
  * dead when the run began. */
 void leat__leftovers_of(leat__run *run, const char *token, leat__target *target);
 void leat__leftovers_free(leat__leftovers *leftovers);
@@ -316,9 +320,11 @@ typedef struct leat__teller leat__teller;
 leat__teller *leat__teller_new(leat__run *run);
 void leat__teller_free(leat__teller *teller);
 /* Puts an event in the caller's queue. Any thread. target may be NULL. */
-void leat__tell(leat__run *run, leat_fetch_event_kind kind, const leat__entry *entry, uint64_t bytes, const char *reason, uint32_t attempts,
+void leat__tell(leat__run *run, leat_fetch_event_kind kind, const leat__entry *entry, uint64_t bytes, const char *reason,
+                uint32_t attempts,
                 uint64_t delay_ms, bool unverified, const leat_error *error);
-/* Calls the caller's functions for what has come; false once the run is over and all is said. wait: up to 100 ms. Calling thread. */
+/* Calls the caller's functions for what has come; false once the run is over and all is said. wait: up to 100 ms. Calling thread.
+   */
 bool leat__teller_say(leat__teller *teller);
 /* Counts, tells and lists a file that failed for good. Any thread. */
 void leat__tell_failed(leat__run *run, const leat__entry *entry, uint32_t attempts, const leat_error *error);

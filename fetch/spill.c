@@ -113,7 +113,8 @@ static bool read_one(FILE *file, leat__spilled *spilled, char **text, size_t *ca
     return true;
 }
 
-leat_code leat__spill_take(leat__spill *spill, bool (*each)(void *user, const leat__spilled *spilled), void *user, uint64_t *lost, leat_error *error)
+leat_code leat__spill_take(leat__spill *spill, bool (*each)(void *user, const leat__spilled *spilled), void *user, uint64_t *lost,
+                           leat_error *error)
 {
     pthread_mutex_lock(&spill->lock);
     FILE *file = spill->file;

@@ -1,10 +1,12 @@
 /* streams.c - a target's transfers, and which part of it each fetches.
  *
- * What:    begins with one transfer from the start. When its server has said how large the file is, and can be asked for ranges, the file gets
- *          a grid of parts; further connections begin where the grid says and go on until they meet a part that is taken.
- * Why so:  nobody is asked for a size beforehand: a small file is one request, and the first answer of a large one is its first bytes, too.
- *          What has arrived is handed to jobs once in a turn of the loop, so that the last bytes of a small file and its end come in one job.
- * Threads: loop. data, end and retry are called by the HTTP client, from within curl: they begin and end transfers, which the client only notes.
+ * What:    begins with one transfer from the start. When its server has said how large the file is, and can be asked for ranges, the
+ *          file gets a grid of parts; further connections begin where the grid says and go on until they meet a part that is taken.
+ * Why so:  nobody is asked for a size beforehand: a small file is one request, and the first answer of a large one is its first
+ *          bytes, too. What has arrived is handed to jobs once in a turn of the loop, so that the last bytes of a small file and its
+ *          end come in one job.
+ * Threads: loop. data, end and retry are called by the HTTP client, from within curl: they begin and end transfers, which the client
+ *          only notes.
  * Memory:  a transfer pauses while the run's budget has no room for another chunk, or 16 buffers of it wait for the disk.
  * Invariants: a strand is freed when it has no transfer and no job; [offset - pending, offset) is what its buffers hold. */
 #include <assert.h>
@@ -20,7 +22,8 @@
 enum {
     MOST_TRANSFERS = 4096,   /* in the client, those included that wait for a host that is throttled or dead */
     WAITING = 16,            /* that wait for a place, so that none is ever empty; but no more than are under way */
-    RUN_WORTH = 4,           /* parts that a connection would fetch alone: fewer are not worth another one (F14 looks after slow ones) */
+    RUN_WORTH = 4,           /* parts that a connection would fetch alone: fewer are not worth another one (F14 looks after slow
+                                ones) */
     LOOKED_AT_BYTES = 1 << 20, /* a file for which the disk is asked for its room beforehand */
     RENEW_BYTES = 1 << 20,   /* left of a transfer that is worth another connection */
 };
@@ -150,7 +153,8 @@ static bool is_page(const leat__target *target, const uint8_t *data, size_t size
 {
     leat__filename name = leat__filename_parse(target->entry.source);
     size_t i = 0;
-    if (strncasecmp(target->type, "text/html", 9) || !(leat__filename_is_shard(&name) || leat__filename_is_data(&name))) return false;
+    if (strncasecmp(target->type, "text/html", 9) || !(leat__filename_is_shard(&name) ||
+                                                       leat__filename_is_data(&name))) return false;
     while (i < size && strchr(" \t\r\n\xef\xbb\xbf", data[i]) && data[i]) i++;
     return i < size && data[i] == '<';
 }

@@ -1,11 +1,12 @@
 /* target.c - one file on its way, from claim to commit or failure.
  *
- * What:    the states of run.h and what moves a target from one to the next: a transfer ended, a job came back, the committer is done.
+ * What:    the states of run.h and what moves a target from one to the next: a transfer ended, a job came back, the committer is
+ *          done.
  * State:   QUEUED ──start──► (LOOKING ──►) FETCHING ──all on disk──► FINISHING ──► COMMITTING ──► concluded
  *             any but COMMITTING ──leat__target_end──► ENDING ──last job back──► from the start (ANEW), put aside, or concluded
- * Why so:  every way out of FETCHING but the good one goes through ENDING, which waits until no job and no transfer has the target any more. What has failed for a
- *          reason that may pass is put aside and tried once more at the end of the run (R6); the same for what another process was
- *          quicker with.
+ * Why so:  every way out of FETCHING but the good one goes through ENDING, which waits until no job and no transfer has the target
+ *          any more. What has failed for a reason that may pass is put aside and tried once more at the end of the run (R6); the
+ *          same for what another process was quicker with.
  * Threads: loop, but new and post.
  * Invariants: streams and jobs are 0 when it is freed; planned = done + skipped + failed + cancelled + alive + spilled. */
 #include <assert.h>
@@ -203,7 +204,8 @@ static void begin(leat__target *target)
     target->state = LEAT__TARGET_FETCHING;
     target->opened = target->journal != NULL;
     if (target->sized) leat__target_sized(target, target->total);
-    if (!target->told) leat__tell(run, LEAT_FETCH_START, &target->entry, target->grid.count ? target->grid.there_bytes : 0, "", 0, 0, false, NULL);
+    if (!target->told) leat__tell(run, LEAT_FETCH_START, &target->entry, target->grid.count ? target->grid.there_bytes : 0, "", 0,
+                                  0, false, NULL);
     target->told = true;
     if (target->entry.is_url) leat__streams_begin(target);
     else leat__copy_next(target);

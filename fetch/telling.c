@@ -1,9 +1,9 @@
 /* telling.c - events and progress to the calling thread; failed.jsonl.
  *
  * What:    a queue of copied events, and one picture of where the run stands, taken by the loop ten times a second.
- * Why so:  the caller's functions may print, and a terminal or a pipe may be slow: neither the loop nor the planner may wait for them. While the caller is far behind,
- *          no new file is begun.
- *          The list of what failed is written beside its place and renamed at the end: it may be what this very run reads.
+ * Why so:  the caller's functions may print, and a terminal or a pipe may be slow: neither the loop nor the planner may wait for
+ *          them. While the caller is far behind, no new file is begun. The list of what failed is written beside its place and
+ *          renamed at the end: it may be what this very run reads.
  * Threads: leat__tell: any; say: the calling one.
  * Not here: words for people (cli/fetch_view.c). */
 #include <assert.h>
@@ -80,7 +80,8 @@ void leat__teller_free(leat__teller *teller)
 
 /* ---- events ---- */
 
-void leat__tell(leat__run *run, leat_fetch_event_kind kind, const leat__entry *entry, uint64_t bytes, const char *reason, uint32_t attempts,
+void leat__tell(leat__run *run, leat_fetch_event_kind kind, const leat__entry *entry, uint64_t bytes, const char *reason,
+                uint32_t attempts,
                 uint64_t delay_ms, bool unverified, const leat_error *error)
 {
     leat__teller *teller = run->teller;
@@ -95,7 +96,8 @@ void leat__tell(leat__run *run, leat_fetch_event_kind kind, const leat__entry *e
         free(one);
         return;
     }
-    one->event = (leat_fetch_event){.kind = kind, .bytes = bytes, .attempts = attempts, .delay_ms = delay_ms, .unverified = unverified};
+    one->event = (leat_fetch_event){.kind = kind, .bytes = bytes, .attempts = attempts, .delay_ms = delay_ms,
+                                    .unverified = unverified};
     one->event.url = one->text;
     one->event.path = one->text + lengths[0] + 1;
     one->event.reason = one->event.path + lengths[1] + 1;
@@ -108,7 +110,8 @@ void leat__tell(leat__run *run, leat_fetch_event_kind kind, const leat__entry *e
     }
     pthread_mutex_lock(&teller->lock);
     STAILQ_INSERT_TAIL(&teller->list, one, link);
-    if (++teller->count == TOLD_AT_ONCE) pthread_cond_signal(&teller->changed); /* fewer wait for the next look: a wake costs more than an event */
+    if (++teller->count == TOLD_AT_ONCE) pthread_cond_signal(&teller->changed); /* fewer wait for the next look: a wake costs more
+                                                                                   than an event */
     pthread_mutex_unlock(&teller->lock);
 }
 
@@ -319,7 +322,8 @@ void leat__tell_failed(leat__run *run, const leat__entry *entry, uint32_t attemp
     run->now.failed++;
     run->failed_by[trouble_of(error)]++;
     if (!first->code) {
-        leat__fail(first, error->code, error->system, "%s: %.600s", leat__redact(shown, sizeof shown, entry->source), error->message);
+        leat__fail(first, error->code, error->system, "%s: %.600s", leat__redact(shown, sizeof shown, entry->source),
+                   error->message);
         first->offset = error->offset;
     }
     list_locked(run, entry, attempts, error);
@@ -358,7 +362,8 @@ void leat__failed_list_end(leat__run *run)
     if (!written && !run->error.code && old) unlinkat(run->state.fd, name, 0); /* all of it is there now */
     if (!fine) return;
     bool taken = !old && faccessat(run->state.fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-    if (taken) snprintf(name, sizeof name, "failed-%s.jsonl", leat__owner_token(run->owner)); /* another process of now has one, too */
+    if (taken) snprintf(name, sizeof name, "failed-%s.jsonl", leat__owner_token(run->owner)); /* another process of now has one, too
+                                                                                                 */
     if (renameat(run->state.fd, own, run->state.fd, name)) return;
     snprintf(run->result->failed_list, sizeof run->result->failed_list, "%s/" LEAT__STATE_FOLDER "/%s", run->config.to, name);
 }

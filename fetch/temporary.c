@@ -1,10 +1,11 @@
 /* temporary.c - a target's file in .leat/work, its journal, and those of earlier runs.
  *
- * What:    ID.TOKEN holds the bytes, ID.TOKEN.journal says which parts of it are there. Both are named by their owner, so that no two
- *          processes ever write to one file; what a dead owner has left is renamed to the own token first, the journal before the
- *          data. Of several that try, one gets it.
- * Why so:  nothing is synced while a part is written: when parts are taken over, each is read and compared with its checksum in the journal.
- *          So it does not matter which of them a power failure has lost (C3, D06, D08), and a kill loses nothing that was journaled.
+ * What:    ID.TOKEN holds the bytes, ID.TOKEN.journal says which parts of it are there. Both are named by their owner, so that no
+ *          two processes ever write to one file; what a dead owner has left is renamed to the own token first, the journal before
+ *          the data. Of several that try, one gets it.
+ * Why so:  nothing is synced while a part is written: when parts are taken over, each is read and compared with its checksum in the
+ *          journal. So it does not matter which of them a power failure has lost (C3, D06, D08), and a kill loses nothing that was
+ *          journaled.
  * Threads: jobs of one target, several at a time: the journal has a lock.
  * Not here: final names (committer.c). */
 #include <assert.h>
@@ -65,7 +66,8 @@ static void head_of(const leat__target *target, leat__journal_head *head)
     memcpy(head->modified, target->modified, sizeof head->modified);
 }
 
-/* Reserves the whole file's room, so that a disk too small is known at once (C5). Not on tmpfs, which would clear every page now, and
+/* Reserves the whole file's room, so that a disk too small is known at once (C5). Not on tmpfs, which would clear every page now,
+   and
  * again when it is written: the disk was asked for its free room before. */
 static leat_code reserve(leat__target *target, leat_error *error)
 {
@@ -171,7 +173,8 @@ static void take_parts(leat__target *target, const bool *there, const uint32_t *
     uint8_t *buffer = malloc(READ_BYTES);
     for (uint64_t i = 0; buffer && i < grid->count; i++) {
         uint32_t crc;
-        if (!there[i] || !crc_of(target, buffer, leat__grid_begin(grid, i), leat__grid_end(grid, i), &crc) || crc != crcs[i]) continue;
+        if (!there[i] || !crc_of(target, buffer, leat__grid_begin(grid, i), leat__grid_end(grid, i), &crc) ||
+            crc != crcs[i]) continue;
         grid->crcs[i] = crc;
         leat__grid_set(grid, i, LEAT__PART_THERE);
     }
@@ -244,14 +247,16 @@ void leat__temporary_adopt(leat__target *target)
     journal_name(target->name, name);
     if (!code) code = leat__journal_open(target->run->work.fd, name, &head, &crcs, &there, &target->journal, &error);
     if (!code && !is_same(target, &head)) code = leat__fail(&error, LEAT_ECHANGED, 0, "it is of another object");
-    if (!code && !leat__grid_make(&target->grid, head.total, head.part_bytes)) code = leat__fail(&error, LEAT_ENOMEM, 0, "no memory");
+    if (!code && !leat__grid_make(&target->grid, head.total, head.part_bytes)) code = leat__fail(&error, LEAT_ENOMEM, 0,
+                                                                                                 "no memory");
     if (!code) {
         target->total = head.total;
         memcpy(target->etag, head.etag, sizeof target->etag);
         memcpy(target->modified, head.modified, sizeof target->modified);
         if (!cut_to_size(target, &error)) take_parts(target, there, crcs);
         target->ranges = target->sized = target->learnt = true;
-        if (!target->grid.there && !atomic_load(&target->run->stopping)) code = leat__fail(&error, LEAT_ECORRUPT, 0, "none of its parts is whole");
+        if (!target->grid.there && !atomic_load(&target->run->stopping)) code = leat__fail(&error, LEAT_ECORRUPT, 0,
+                                                                                           "none of its parts is whole");
     }
     free(crcs);
     free(there);

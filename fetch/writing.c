@@ -1,9 +1,10 @@
 /* writing.c - the jobs of a run: bytes to disk, checksums.
  *
- * What:    a job writes what has arrived of one stream, computes the CRC-32C of parts, and, where the whole file is one stream, the checksum
- *          that the entry asks for. A small file is one job: open, write, compare, close.
- * Why so:  the loop never waits for a disk and never hashes. One job a stream at a time keeps its bytes in order, so that a CRC needs no second
- *          reading; SHA-256 and MD5 of a file in parts follow behind, as the parts are finished from its beginning on.
+ * What:    a job writes what has arrived of one stream, computes the CRC-32C of parts, and, where the whole file is one stream, the
+ *          checksum that the entry asks for. A small file is one job: open, write, compare, close.
+ * Why so:  the loop never waits for a disk and never hashes. One job a stream at a time keeps its bytes in order, so that a CRC
+ *          needs no second reading; SHA-256 and MD5 of a file in parts follow behind, as the parts are finished from its beginning
+ *          on.
  * Threads: run_* on the pool; the rest on the loop. */
 #include <assert.h>
 #include <errno.h>
@@ -78,7 +79,8 @@ static leat_code compare(leat__target *target, leat_error *error)
     if (!entry->sum.kind || leat__sum_equal(&target->sum, &entry->sum)) return LEAT_OK;
     leat__sum_hex(&target->sum, got);
     leat__sum_hex(&entry->sum, wanted);
-    return leat__fail(error, LEAT_ECHECKSUM, 0, "its %s is %s, the list says %s (%" PRIu64 " bytes%s%s)", leat__sum_name(entry->sum.kind),
+    return leat__fail(error, LEAT_ECHECKSUM, 0, "its %s is %s, the list says %s (%" PRIu64 " bytes%s%s)",
+                      leat__sum_name(entry->sum.kind),
                       got, wanted, target->size, target->type[0] ? ", Content-Type " : "", target->type);
 }
 
@@ -135,7 +137,8 @@ static void run_job(leat__job *base)
         if (!job->error.code && job->finish) finish(target, &job->error);
         break;
     case LEAT__JOB_FINISH:
-        if (leat__temporary_open(target, &job->error) == LEAT_OK) finish(target, &job->error); /* an empty file has had no other job */
+        if (leat__temporary_open(target, &job->error) == LEAT_OK) finish(target, &job->error); /* an empty file has had no other job
+                                                                                                  */
         break;
     }
     for (unsigned i = 0; i < job->count; i++) leat__bytes_release(&job->buffers[i]);

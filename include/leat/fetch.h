@@ -107,7 +107,8 @@ typedef struct leat_fetch_config {
     leat_fetch_layout layout;
     bool fresh;                 /* what earlier runs left of unfinished files is thrown away; finished ones stay */
     bool fast;                  /* not durable: no fsync; a power failure may lose or damage files that were reported as done */
-    bool dry_run;               /* only say what would be done: no file is asked for (a list on a server is) and nothing is written */
+    bool dry_run;               /* only say what would be done: no file is asked for (a list on a server is) and nothing is written
+                                   */
 
     /* ---- how ---- */
     uint32_t jobs;              /* transfers at a time in all; 1..1024; 0: 64 */
