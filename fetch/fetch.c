@@ -115,6 +115,7 @@ static void end(leat__run *run)
     leat__owner_free(run->owner);
     if (run->work.fd >= 0 && run->state.fd >= 0) unlinkat(run->state.fd, WORK_FOLDER, AT_REMOVEDIR); /* if it is empty */
     leat__finished_free(run->finished);
+    free(run->quoted);
     leat__teller_free(run->teller);
     leat__root_close(&run->work);
     leat__root_close(&run->state);

@@ -206,7 +206,10 @@ static void sweep_named(leat__run *run, int folder_fd, const char *prefix)
         const char *at = entry->d_name + strlen(prefix);
         if (strncmp(entry->d_name, prefix, strlen(prefix))) continue;
         if (isdigit((unsigned char)*at) && at[strspn(at, "0123456789")] == '.') at += strspn(at, "0123456789") + 1; /* a rank */
-        snprintf(token, sizeof token, "%.*s", (int)strcspn(at, "."), at);
+        size_t length = strcspn(at, ".");
+        if (length >= sizeof token) continue;
+        memcpy(token, at, length);
+        token[length] = 0;
         if (strchr(token, '-') && strchr(at, '.') && is_dead(run, token)) unlinkat(folder_fd, entry->d_name, 0);
     }
     if (folder) closedir(folder);

@@ -21,6 +21,7 @@
 enum {
     MOST_ALIVE = 16384,    /* targets in all: a durable group waits 0.3 s, at up to 20,000 files/s, and the transfers that hosts
                               hold up */
+    MOST_LISTED = 200000,  /* entries put aside that a stop lists as cancelled: within a second; the others are counted */
     LOOK_AGAIN_MS = 200,   /* between passes in which only others had what is left; twice as long each time, as records are read
                               anew, */
     LOOK_LAST_MS = 3200,   /* up to this */
@@ -29,6 +30,7 @@ enum {
 typedef struct planning {
     leat__run *run;
     leat__summer *summer;  /* of SHA-256 */
+    uint64_t listed;       /* of what a stop has cancelled */
     uint64_t posted;       /* in this pass */
     uint64_t others;       /* entries put aside in this pass as another process has them */
     uint64_t strange;      /* and those or others, of which records may be found now */
@@ -226,7 +228,7 @@ static bool on_spilled(void *user, const leat__spilled *spilled)
     planning *p = user;
     leat__teller_wait(p->run->teller);
     if (!atomic_load(&p->run->stopping)) decide(p, &spilled->entry, &spilled->why);
-    else leat__tell_cancelled(p->run, &spilled->entry, 0);
+    else leat__tell_cancelled(p->run, p->listed++ < MOST_LISTED ? &spilled->entry : NULL, 0);
     return true;
 }
 

@@ -330,7 +330,7 @@ bool leat__teller_say(leat__teller *teller);
 void leat__tell_failed(leat__run *run, const leat__entry *entry, uint32_t attempts, const leat_error *error);
 /* Takes a picture for the caller. Loop. */
 void leat__teller_picture(leat__run *run);
-/* Counts and lists a file that a stop has come before. Any thread. */
+/* Counts and lists (NULL: counts only) a file that a stop has come before. Any thread. */
 void leat__tell_cancelled(leat__run *run, const leat__entry *entry, uint32_t attempts);
 /* failed.jsonl gets its name; or goes, if nothing failed. Calling thread, at the end. */
 void leat__failed_list_end(leat__run *run);
@@ -387,6 +387,7 @@ struct leat__run {
     leat_fetch_progress now;       /* its counts of files, and their bytes */
     uint64_t failed_by[LEAT_FETCH_BAD_DATA + 1]; /* files, by trouble */
     FILE *failed_list;             /* NULL: nothing failed yet */
+    char *quoted;                  /* room for a line of it */
     uint64_t alive;                /* targets that were posted and not concluded */
     uint64_t waiting;              /* of them, not begun */
     bool planner_waits;            /* for room */

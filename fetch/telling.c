@@ -281,8 +281,8 @@ static void list_name(const leat__run *run, bool own, char out[LEAT__FETCH_NAME]
 static void open_list_locked(leat__run *run)
 {
     char name[LEAT__FETCH_NAME];
-    list_name(run, true, name);
     if (run->state.fd < 0 || run->config.dry_run) return;
+    list_name(run, true, name);
     int fd = TEMP_FAILURE_RETRY(openat(run->state.fd, name, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600));
     run->failed_list = fd < 0 ? NULL : fdopen(fd, "w");
     if (fd >= 0 && !run->failed_list) close(fd);
@@ -291,15 +291,12 @@ static void open_list_locked(leat__run *run)
 /* A line of failed.jsonl: an entry as fetch/entries.h reads it, and why it failed. */
 static void list_locked(leat__run *run, const leat__entry *entry, uint32_t attempts, const leat_error *error)
 {
-    char *text = malloc(3 * (size_t)QUOTED_BYTES), hex[LEAT__SUM_HEX];
+    char *text = run->quoted, hex[LEAT__SUM_HEX];
+    if (!text) text = run->quoted = malloc(3 * (size_t)QUOTED_BYTES);
     if (!run->failed_list) open_list_locked(run);
-    if (!text || !run->failed_list) {
-        free(text);
-        return;
-    }
+    if (!text || !run->failed_list) return;
     if (!entry->path[0]) { /* a line of a list that could not be understood: where it is, as a comment */
         fprintf(run->failed_list, "# %s: %s\n", entry->source, error->message);
-        free(text);
         return;
     }
     leat__json_quote(text, QUOTED_BYTES, entry->source);
@@ -311,7 +308,6 @@ static void list_locked(leat__run *run, const leat__entry *entry, uint32_t attem
     if (entry->sum.kind) fprintf(run->failed_list, ",\"%s\":\"%s\"", leat__sum_name(entry->sum.kind), hex);
     fprintf(run->failed_list, ",\"code\":\"%s\",\"attempts\":%u,\"error\":%s}\n", leat_code_name(error->code), attempts,
             text + 2 * QUOTED_BYTES);
-    free(text);
 }
 
 void leat__tell_failed(leat__run *run, const leat__entry *entry, uint32_t attempts, const leat_error *error)
@@ -337,7 +333,7 @@ void leat__tell_cancelled(leat__run *run, const leat__entry *entry, uint32_t att
     leat__fail(&error, LEAT_ECLOSED, 0, "cancelled");
     pthread_mutex_lock(&run->lock);
     run->now.cancelled++;
-    list_locked(run, entry, attempts, &error);
+    if (entry) list_locked(run, entry, attempts, &error);
     pthread_mutex_unlock(&run->lock);
 }
 

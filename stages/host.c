@@ -12,8 +12,8 @@
  *          is over for us soon after it is over, and costs few requests, whose failures fall on many transfers.
  *          The end: where as many of those probes have failed in a row as a transfer has attempts, and PATIENCE (30 s, or
  *          max_retry_after if that is less) has gone by since the doubts began and since a transfer was whole, and no other one of
- *          this host reads, it is given up: it counts as unreachable, and all that waits for it fails. A Retry-After is waited
- *          out before that: no probe comes sooner.
+ *          this host reads, it is given up: it counts as unreachable, and all that waits for it fails, whether it has begun or
+ *          not. A Retry-After is waited out before that: no probe comes sooner.
  *          R5: a budget of tokens for repetitions; when it is spent, the host is unreachable: transfers that have not
  *          begun are not sent, but for one each 5 s. If that one is served, the budget is whole again.
  *          A dead host holds few of the places that all hosts share: before anybody has connected to it, it gets an eighth
@@ -245,11 +245,13 @@ static bool is_reading(const leat__http *http, const leat__host *host)
 }
 
 /* It was refused once more. */
-static bool is_to_be_given_up(const leat__http *http, const leat__host *host)
+static void give_up_in_time(leat__http *http, leat__host *host, const leat__fault *fault)
 {
-    uint64_t since = host->whole_ns > host->doubted_ns ? host->whole_ns : host->doubted_ns;
-    bool long_enough = leat__http_now(http) - since >= leat__http_patience_ns(http);
-    return host->refusals >= http->options.retries && long_enough && !is_reading(http, host);
+    uint64_t since = host->whole_ns > host->doubted_ns ? host->whole_ns : host->doubted_ns, passed = leat__http_now(http) - since;
+    if (host->refusals < http->options.retries || passed < leat__http_patience_ns(http) || is_reading(http, host)) return;
+    become_unreachable(http, host, fault);
+    size_t used = strlen(host->last);
+    snprintf(host->last + used, sizeof host->last - used, ", and nothing else for %" PRIu64 " s", passed / (1000 * LEAT__MS));
 }
 
 bool leat__host_is_given_up(const leat__host *host)
@@ -271,7 +273,7 @@ bool leat__host_throttled(leat__http *http, leat__host *host, uint64_t asked_ns,
         host->doubted = true;
         host->refusals++;
         pause = pause_of(http, host);
-        if (is_to_be_given_up(http, host)) become_unreachable(http, host, fault);
+        give_up_in_time(http, host, fault);
     }
     leat__host_pause(http, host, pause > least_ns ? pause : least_ns);
     return first;

@@ -6,7 +6,11 @@
  * ranges is read from the start again, and what was delivered, or is not wanted, is thrown away. An object whose server
  * gives no size ends where the connection does. All on the loop thread, which has to block SIGPIPE: OpenSSL may raise it,
  * and the client leaves signals alone.
- * Memory: one buffer a transfer, charged to its budget; and, not charged, curl's read buffer of 128 KiB a connection,
+ * A host that answers nothing but 429 or 503 is asked by one transfer at a time, which costs no transfer its attempts, until
+ * `retries` of those in a row were refused and 30 s (or max_retry_after_ms, if that is less) have gone by without an object of it:
+ * then all transfers to it fail, the one that asked with LEAT_EHTTP, the others with LEAT_ERETRIES, and it is unreachable, as one
+ * whose budget of retries is spent. A single object that is always refused fails after as many and as long; with retries = 1 at once.
+ * Memory: one buffer a transfer, charged to its budget; and, not charged, curl's read buffer of 64 KiB a connection,
  * while paused at most as much again.
  * The rules F.. and R.. of the project's fault catalogue that it keeps are named where they are kept; the map of its
  * files is in http_internal.h. */
@@ -52,7 +56,7 @@ typedef struct leat__http_host {
     uint32_t active, limit;
     uint64_t paused_ns;            /* from now on; 0: not paused */
     uint64_t retries;
-    bool unreachable;              /* its retry budget is spent (R5) */
+    bool unreachable;              /* its retry budget is spent (R5), or it has refused everything for too long */
 } leat__http_host;
 /* Calls each(user, host) for every host that is known. Valid during the call. */
 void leat__http_hosts(const leat__http *http, void (*each)(void *user, const leat__http_host *host), void *user);

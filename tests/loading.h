@@ -17,17 +17,6 @@
 #define LEAT_PHOTOS "examples/data/photos"
 #endif
 
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED 1
-#elif defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 #define ck_leat(call) /* a call that fills `error` is to succeed */ \
     do { \
         leat_code ck_code = (call); \

@@ -535,7 +535,7 @@ START_TEST(a_million_lines_take_no_memory)
     ck_assert_int_eq(leat__entries_read(&options, NULL), LEAT_OK);
     getrusage(RUSAGE_SELF, &after);
     ck_assert_uint_eq(count, 1000000);
-    ck_assert_int_lt(after.ru_maxrss - before.ru_maxrss, 4096);
+    ck_assert_int_lt(after.ru_maxrss - before.ru_maxrss, SANITIZED ? 16384 : 4096); /* of 45 MB; a sanitizer keeps what was freed */
     ck_assert_int_eq(pclose(lines), 0);
 }
 END_TEST

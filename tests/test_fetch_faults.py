@@ -440,10 +440,18 @@ class Statuses(fetching.Case):
         self.assertLessEqual(asked, 64 + 100)
         self.assertEqual(run.summary['planned'], run.summary['failed'] + run.summary['cancelled'], run.told())
 
-    def test_n28_one_object_of_a_busy_host_fails_in_the_end(self):
-        run = self.fetch(self.url('status', code=503), '--retries', '2')
-        self.fails(run, SOME_FAILED, 'x.bin.*HTTP 503.*2 attempts')
-        self.assertEqual(len(self.requests()), TWICE * 2)
+    def test_n28_one_that_is_busy_for_ever_is_given_up(self):
+        """503 for ever: refusals are put up with for 30 s, or for what is allowed as Retry-After; then all of the host's files fail."""
+        for count in (1, 20):
+            with self.subTest(count=count):
+                names = [f'{count}-{n}.bin' for n in range(count)]
+                run = self.fetch(*[self.url('status', name, code=503) for name in names], '--retries', '2', '--max-retry-after', '2')
+                self.outcome(run, failed=count)
+                self.assertNotEqual(run.code, FINE)
+                self.assertGreater(run.seconds, 2)
+                self.assertLess(run.seconds, 15)
+                self.assertTrue(all('HTTP 503' in error['message'] for error in run.of('error')), run.told())
+                self.assertLessEqual(len(self.requests()), 64 + 40)
 
     def test_n28_what_failed_can_be_fed_back_in(self):
         urls = [self.url('status', f'{n}.bin', code=500, times=4) for n in range(3)] + [self.url('ok', 'good.bin')]

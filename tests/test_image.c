@@ -23,19 +23,10 @@ static const png_form png_plain = {.width = 33, .height = 19, .colour = PNG_COLO
 
 /* ---- failing allocations: malloc and its kin, for libjpeg and libpng too, unless a sanitizer has taken them ---- */
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
-
 static long allocations_left = -1; /* until one fails, and all after it; -1: none fails */
 static size_t largest;              /* request since it was set to 0 */
 
-#ifndef SANITIZED
+#if !SANITIZED
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 
@@ -269,7 +260,7 @@ END_TEST
 
 START_TEST(test_failing_allocations_are_errors_and_the_reader_lives_on)
 {
-#ifdef SANITIZED
+#if SANITIZED
     (void)allocations_left, (void)largest; /* the sanitizer's allocator is in place of ours; other builds have this */
 #else
     jpeg_form progressive = jpeg_plain;
@@ -317,7 +308,7 @@ START_TEST(test_failing_allocations_are_errors_and_the_reader_lives_on)
 }
 END_TEST
 
-#ifndef SANITIZED
+#if !SANITIZED
 static size_t in_use(void)
 {
     struct mallinfo2 heap = mallinfo2();
@@ -436,7 +427,7 @@ int main(void)
     tcase_add_test(tests, test_select_takes_what_is_there_once);
     tcase_add_test(tests, test_stride_leaves_the_gap_alone);
     tcase_add_test(tests, test_failing_allocations_are_errors_and_the_reader_lives_on);
-#ifndef SANITIZED
+#if !SANITIZED
     tcase_add_test(tests, test_skipped_chunks_take_no_memory);
     tcase_add_test(tests, test_only_a_small_scratch_is_kept);
 #endif

@@ -21,18 +21,9 @@ static void tear_down(void)
 
 /* ---- what libjpeg finds in its memory, unless a sanitizer has taken malloc ---- */
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
-
 static int found_in_memory = -1; /* in each byte that malloc gives; -1: chance */
 
-#ifndef SANITIZED
+#if !SANITIZED
 void *__libc_malloc(size_t size);
 
 void *malloc(size_t size)

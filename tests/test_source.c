@@ -12,17 +12,6 @@
 #include "check_main.h"
 #include "stages/source.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 /* ---- a folder of its own for each test ---- */
 
 static char root[64], home[1024];

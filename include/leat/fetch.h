@@ -155,7 +155,8 @@ typedef struct leat_fetch_result {
     double seconds;
     leat_fetch_trouble worst;
     leat_error first_error;     /* of the first file that failed; code LEAT_OK: none did */
-    char failed_list[512];      /* path of the list of what failed or was cancelled, in a form that leat_fetch reads; "": none */
+    char failed_list[512];      /* path of the list of what failed or was cancelled (of very many, the first), in a form that
+                                   leat_fetch reads; "": none */
     uint32_t rank, world;
     char launcher[24];          /* as in leat_statistics */
 } leat_fetch_result;
