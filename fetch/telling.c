@@ -80,6 +80,13 @@ void leat__teller_free(leat__teller *teller)
 
 /* ---- events ---- */
 
+/* The error, with the name of what it is of before it, if it does not begin with that. */
+static void name_it(leat_error *out, const leat_error *error, const char *name)
+{
+    bool named = !strncmp(error->message, name, strlen(name));
+    leat__fail(out, error->code, error->system, "%s%s%.500s", named ? "" : name, named ? "" : ": ", error->message);
+}
+
 void leat__tell(leat__run *run, leat_fetch_event_kind kind, const leat__entry *entry, uint64_t bytes, const char *reason,
                 uint32_t attempts,
                 uint64_t delay_ms, bool unverified, const leat_error *error)
@@ -103,8 +110,7 @@ void leat__tell(leat__run *run, leat_fetch_event_kind kind, const leat__entry *e
     one->event.reason = one->event.path + lengths[1] + 1;
     if (error) {
         char shown[512];
-        leat__fail(&one->error, error->code, error->system, "%s: %.500s",
-                   leat__escape(shown, sizeof shown, one->event.url, strlen(one->event.url)), error->message);
+        name_it(&one->error, error, leat__escape(shown, sizeof shown, one->event.url, strlen(one->event.url)));
         one->error.offset = error->offset;
         one->event.error = &one->error;
     }
