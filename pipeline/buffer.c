@@ -202,6 +202,18 @@ leat__bytes leat__bytes_slice(const leat__bytes *bytes, size_t offset, size_t si
     return slice;
 }
 
+bool leat__bytes_uncharge(const leat__bytes *bytes)
+{
+    leat__buffer *buffer = bytes->buffer;
+    size_t size;
+    class_of(bytes->size, &size);
+    if (!buffer || buffer->capacity > size) return false;
+    if (atomic_load_explicit(&buffer->references, memory_order_acquire) != 1) return false; /* nobody else can share it meanwhile */
+    if (buffer->budget) leat__budget_refund(buffer->budget, buffer->capacity);
+    buffer->budget = NULL;
+    return true;
+}
+
 void leat__bytes_release(leat__bytes *bytes)
 {
     leat__buffer_release(bytes->buffer);

@@ -54,6 +54,10 @@ void leat__buffer_release(leat__buffer *buffer);
 /* A slice [offset, offset + size) of bytes, with a reference of its own (shares). */
 leat__bytes leat__bytes_slice(const leat__bytes *bytes, size_t offset, size_t size);
 
+/* Takes the bytes' buffer out of its budget, if they have the only reference to it and another one made for them would be no
+ * smaller: who holds it afterwards answers for it. False: they do not, and nothing has changed. */
+bool leat__bytes_uncharge(const leat__bytes *bytes);
+
 /* Drops the slice's reference and empties it. */
 void leat__bytes_release(leat__bytes *bytes);
 

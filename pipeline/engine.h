@@ -78,7 +78,7 @@ void leat__op_set_phase(leat__op *op, leat__phase phase);
 
 /* stage.c */
 void leat__stage_mark(leat__stage *stage);
-void leat__stage_pump(leat__stage *stage);
+uint64_t leat__stage_pump(leat__stage *stage, uint64_t now); /* gives the time at its end */
 void leat__stage_abandon(leat__stage *stage); /* drops everything, and what is before it */
 bool leat__stage_has_room_behind(const leat__stage *stage);
 void leat__stage_free(leat__stage *stage);

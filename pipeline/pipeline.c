@@ -30,11 +30,12 @@ static void take_back(leat__pool *pool)
 static void pump_all(leat__pipeline *pipeline)
 {
     leat__stage *stage;
+    uint64_t now = pipeline->dirty ? leat__now(pipeline) : 0; /* one look at the clock for each stage, not two */
     while ((stage = pipeline->dirty)) {
         pipeline->dirty = stage->next_dirty;
         if (!pipeline->dirty) pipeline->last_dirty = NULL;
         stage->dirty = false;
-        leat__stage_pump(stage);
+        now = leat__stage_pump(stage, now);
     }
 }
 

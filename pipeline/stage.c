@@ -219,11 +219,10 @@ static void measure(leat__stage *stage, uint64_t now)
     for (unsigned i = 0; i < stage->options.inboxes; i++) leat__queue_meter(&stage->inboxes[i], now);
 }
 
-void leat__stage_pump(leat__stage *stage)
+uint64_t leat__stage_pump(leat__stage *stage, uint64_t now)
 {
     LEAT__ASSERT_LOOP(stage->pipeline);
-    if (stage->over) return;
-    uint64_t begin = leat__now(stage->pipeline);
+    if (stage->over) return now;
     bool moved;
     do {
         moved = results_out(stage);
@@ -233,8 +232,9 @@ void leat__stage_pump(leat__stage *stage)
         moved |= leat__intake_end_stream(stage);
     } while (moved && !stage->over);
     uint64_t end = leat__now(stage->pipeline);
-    if (stage->type->begin) stage->meter.busy_ns += end - begin;
+    if (stage->type->begin) stage->meter.busy_ns += end - now;
     measure(stage, end);
+    return end;
 }
 
 void leat__stage_mark(leat__stage *stage)

@@ -6,7 +6,8 @@
  * Threads: loop. The thread has to block SIGPIPE (P17): curl is told not to touch signals.
  * Life:    open ──leat__http_close──► closing (no callback runs any more) ──idle──► shut down: transfers, easy handles
  *          and connections are gone, handles close ──last close callback──► freed, closed() is called.
- * Invariants: counts[s] is the length of lists[s], or of the hosts' queues[s] together; the idle handle runs exactly while work is deferred;
+ * Invariants: counts[s] is the length of lists[s], or of the hosts' queues[s] together; the idle handle runs exactly while work is
+ *          deferred;
  *          open_handles = 4 + sockets not yet freed. */
 #include <assert.h>
 #include <pthread.h>

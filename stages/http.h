@@ -9,7 +9,8 @@
  * A host that answers nothing but 429 or 503 is asked by one transfer at a time, which costs no transfer its attempts, until
  * `retries` of those in a row were refused and 30 s (or max_retry_after_ms, if that is less) have gone by without an object of it:
  * then all transfers to it fail, the one that asked with LEAT_EHTTP, the others with LEAT_ERETRIES, and it is unreachable, as one
- * whose budget of retries is spent. A single object that is always refused fails after as many and as long; with retries = 1 at once.
+ * whose budget of retries is spent. A single object that is always refused fails after as many and as long; with retries = 1 at
+ * once.
  * Memory: one buffer a transfer, charged to its budget; and, not charged, curl's read buffer of 64 KiB a connection,
  * while paused at most as much again.
  * The rules F.. and R.. of the project's fault catalogue that it keeps are named where they are kept; the map of its

@@ -19,8 +19,8 @@
  *          Resumed transfers come before those that never ran: the consumer is nearer to needing them, and by (2) they
  *          cannot come back without end. Less connections than objects that are merged work, but each turn costs a
  *          request. Thousands may wait for a host that is slow, throttles, or is dead: what is done at each of curl's events
- *          depends on the number of hosts, not on theirs. The queue is ours and not curl's (MAX_TOTAL_CONNECTIONS): curl's clocks run in its queue, and it
- *          parks nobody.
+ *          depends on the number of hosts, not on theirs. The queues are ours and not curl's (MAX_TOTAL_CONNECTIONS): curl's
+ *          clocks run in its queue, and it parks nobody.
  * Threads: loop; called outside of curl.
  * Invariants: counts[ACTIVE] + counts[PAUSED] <= connections. */
 #include <assert.h>

@@ -53,6 +53,10 @@ bool leat__batch_set_ragged(leat_batch *batch, size_t column, size_t row, const 
     leat__bytes *place = &batch->ragged[row * schema->ragged_count + schema->columns[column].ragged];
     assert(schema->columns[column].kind == LEAT_FIELD_BYTES && !place->buffer);
     if (!bytes->size) return true;
+    if (leat__bytes_uncharge(bytes)) { /* a file of its own, not a part of a shard's chunk */
+        *place = leat__bytes_slice(bytes, 0, bytes->size);
+        return true;
+    }
     leat__buffer *buffer = leat__buffer_new(batch->arena, NULL, bytes->size); /* charged: it is reserved */
     if (!buffer) return false;
     memcpy(buffer->data, bytes->data, bytes->size);

@@ -70,6 +70,30 @@ START_TEST(slices_keep_their_buffer)
 }
 END_TEST
 
+/* Only bytes that have a buffer for themselves, and none that is too large for them, leave its budget; once. */
+START_TEST(bytes_leave_their_budget)
+{
+    leat__arena *arena = leat__arena_new(0);
+    leat__budget budget;
+    leat__budget_init(&budget, NULL, 100000, NULL, NULL);
+    leat__buffer *buffer = leat__buffer_new(arena, &budget, 9000);
+    leat__bytes whole = {.buffer = buffer, .data = buffer->data, .size = 9000};
+    leat__bytes small = {.buffer = buffer, .data = buffer->data, .size = 8000};
+    leat__bytes slice = leat__bytes_slice(&whole, 0, 9000), none = {0};
+    ck_assert(!leat__bytes_uncharge(&whole));
+    leat__bytes_release(&slice);
+    ck_assert(!leat__bytes_uncharge(&small) && !leat__bytes_uncharge(&none));
+    ck_assert_uint_eq(leat__budget_used(&budget), buffer->capacity);
+    for (int i = 0; i < 2; i++) {
+        ck_assert(leat__bytes_uncharge(&whole));
+        ck_assert_uint_eq(leat__budget_used(&budget), 0);
+    }
+    leat__bytes_release(&whole);
+    ck_assert_uint_eq(leat__budget_used(&budget), 0);
+    leat__arena_release(arena);
+}
+END_TEST
+
 START_TEST(a_refund_wakes_who_found_no_room_once)
 {
     woken = 0;
@@ -122,6 +146,7 @@ int main(void)
     tcase_add_test(tcase, sizes_are_enough_aligned_and_charged);
     tcase_add_test(tcase, a_warm_arena_takes_nothing_from_the_system);
     tcase_add_test(tcase, slices_keep_their_buffer);
+    tcase_add_test(tcase, bytes_leave_their_budget);
     tcase_add_test(tcase, a_refund_wakes_who_found_no_room_once);
     tcase_add_test(tcase, threads_share_an_arena);
     suite_add_tcase(suite, tcase);

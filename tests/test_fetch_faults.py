@@ -441,11 +441,12 @@ class Statuses(fetching.Case):
         self.assertEqual(run.summary['planned'], run.summary['failed'] + run.summary['cancelled'], run.told())
 
     def test_n28_one_that_is_busy_for_ever_is_given_up(self):
-        """503 for ever: refusals are put up with for 30 s, or for what is allowed as Retry-After; then all of the host's files fail."""
+        """503 for ever: put up with for 30 s, or for what is allowed as Retry-After; then all of the host's files fail."""
         for count in (1, 20):
             with self.subTest(count=count):
                 names = [f'{count}-{n}.bin' for n in range(count)]
-                run = self.fetch(*[self.url('status', name, code=503) for name in names], '--retries', '2', '--max-retry-after', '2')
+                urls = [self.url('status', name, code=503) for name in names]
+                run = self.fetch(*urls, '--retries', '2', '--max-retry-after', '2')
                 self.outcome(run, failed=count)
                 self.assertNotEqual(run.code, FINE)
                 self.assertGreater(run.seconds, 2)
