@@ -193,7 +193,8 @@ typedef struct leat_config {
     uint32_t retries;         /* attempts at a transfer without a byte of progress; 1..100; 0: 5 */
     uint32_t connect_timeout_ms; /* 0: 10,000 */
     uint32_t stall_timeout_ms;   /* under 1 KiB/s for so long while leat is reading: cut and tried again; 0: 30,000 */
-    uint32_t max_retry_after_ms; /* the longest Retry-After that is waited for; 0: 120,000 */
+    uint32_t max_retry_after_ms; /* the longest Retry-After that is waited for, and the longest that a server that answers nothing
+                                    but 429 and 503 is put up with, beyond its retries, but 30,000 at most; 0: 120,000 */
     uint32_t redirects;       /* hops of one request; 0: 5 */
 } leat_config;
 

@@ -67,7 +67,8 @@ typedef struct leat_fetch_host {
     uint32_t active, limit; /* requests under way, and how many may be */
     uint64_t paused_ms;   /* until the next request may be sent; 0: now */
     uint64_t retries;     /* requests repeated */
-    bool unreachable;     /* its retry budget is spent: files fail without a request, but for a probe now and then */
+    bool unreachable;     /* its retry budget is spent, or it refuses everything for too long: files fail without a request, but for
+                             a probe now and then */
 } leat_fetch_host;
 
 #define LEAT_FETCH_SHOWN 16 /* transfers and hosts in a leat_fetch_progress */
