@@ -220,6 +220,7 @@ START_TEST(each_host_has_its_share)
     static fetch f[80];
     world w;
     server a = {.latency_ms = 5}, b = {.latency_ms = 5};
+    memset(f, 0, sizeof f); /* in one process it is as the last test has left it */
     world_init(&w);
     w.options.connections = 5;
     w.options.connections_per_host = _i ? 0 : 3;
@@ -263,6 +264,7 @@ START_TEST(a_dead_host_costs_few_requests)
     static fetch f[MANY];
     int port = closed_port(), refused = 0;
     world w;
+    memset(f, 0, sizeof f); /* in one process it is as the last test has left it */
     world_init(&w);
     w.options.connections = 16;
     world_open(&w);
@@ -289,6 +291,7 @@ START_TEST(one_probe_each_five_seconds)
     static fetch f[200];
     world w;
     server s = {0};
+    memset(f, 0, sizeof f); /* in one process it is as the last test has left it */
     world_init(&w);
     w.options.now_ns = shifted_now;
     w.options.random = always_zero;
@@ -330,6 +333,7 @@ START_TEST(success_pays_back)
     static fetch f[400];
     world w;
     server s = {.fails_first = true};
+    memset(f, 0, sizeof f); /* in one process it is as the last test has left it */
     world_init(&w);
     world_open(&w);
     server_start(&s, &w);
@@ -350,6 +354,7 @@ START_TEST(refusals_cost_nothing)
     static fetch f[400];
     world w;
     server s = {0};
+    memset(f, 0, sizeof f); /* in one process it is as the last test has left it */
     world_init(&w);
     world_open(&w);
     server_start(&s, &w);
@@ -395,6 +400,7 @@ START_TEST(an_outage_fails_nothing_and_is_over_soon)
     static fetch f[COUNT];
     world w;
     server s = {.latency_ms = 60};
+    memset(f, 0, sizeof f); /* in one process it is as the last test has left it */
     world_init(&w);
     w.random = 11 + (uint64_t)_i;
     w.options.connections = COUNT;
@@ -426,6 +432,7 @@ START_TEST(the_limit_grows_with_care)
     static fetch f[600];
     world w;
     server s = {.latency_ms = 2, .most = 4};
+    memset(f, 0, sizeof f); /* in one process it is as the last test has left it */
     world_init(&w);
     w.options.connections = 32;
     w.options.random = always_zero;
@@ -678,6 +685,7 @@ static double seconds_of(bool with_dead)
     int fds[4], port = black_hole(fds), left = 1;
     world w;
     server a = {.latency_ms = 10}, b = {.latency_ms = 10};
+    memset(f, 0, sizeof f); /* in one process it is as the last test has left it */
     world_init(&w);
     w.options.connections = 24;
     w.options.connect_timeout_ms = 1500; /* longer than the others need for all of theirs */
@@ -725,6 +733,7 @@ static double seconds_beside(int waiting)
     fetch *idle = calloc((size_t)waiting, sizeof *idle);
     world w;
     server a = {0}, b = {.retry_after = 0};
+    memset(f, 0, sizeof f); /* in one process it is as the last test has left it */
     world_init(&w);
     w.options.connections = 16;
     w.options.max_retry_after_ms = 120 * SECOND;
