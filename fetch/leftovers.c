@@ -19,6 +19,8 @@
 #include "fetch/run.h"
 #include "pipeline/failure.h"
 
+#define JOURNAL ".journal"
+
 enum { KEPT_S = 7 * 24 * 3600 };
 
 typedef struct leftover {
@@ -40,7 +42,7 @@ static bool parse(const char *name, char id[LEAT__FETCH_ID], char token[LEAT__TO
     const char *rest = name + LEAT__FETCH_ID, *dot = strchr(rest, '.');
     size_t length = dot ? (size_t)(dot - rest) : strlen(rest);
     *journal = dot != NULL;
-    if (!length || length >= LEAT__TOKEN_BYTES || (dot && strcmp(dot, ".journal"))) return false;
+    if (!length || length >= LEAT__TOKEN_BYTES || (dot && strcmp(dot, JOURNAL))) return false;
     memcpy(token, rest, length);
     token[length] = 0;
     return true;
@@ -72,10 +74,15 @@ static leat_code list(leat__run *run, void (*each)(void *, const char *, const c
     return LEAT_OK;
 }
 
+void leat__leftover_journal(const char *name, char out[LEAT__FETCH_NAME])
+{
+    snprintf(out, LEAT__FETCH_NAME, "%.*s" JOURNAL, LEAT__FETCH_NAME - (int)sizeof JOURNAL, name);
+}
+
 void leat__leftover_remove(leat__run *run, const char *name)
 {
     char journal[LEAT__FETCH_NAME];
-    snprintf(journal, sizeof journal, "%.*s.journal", LEAT__FETCH_NAME - 9, name);
+    leat__leftover_journal(name, journal);
     unlinkat(run->work.fd, name, 0);
     unlinkat(run->work.fd, journal, 0);
 }
@@ -148,7 +155,7 @@ leat_code leat__leftovers_find(leat__run *run, bool fresh, leat__leftovers **out
 static bool look(leat__run *run, const char *id, const char *token)
 {
     char name[LEAT__FETCH_NAME];
-    snprintf(name, sizeof name, "%s.%s.journal", id, token);
+    snprintf(name, sizeof name, "%s.%s" JOURNAL, id, token);
     if (faccessat(run->work.fd, name, F_OK, AT_SYMLINK_NOFOLLOW)) return false;
     snprintf(name, sizeof name, "%s.%s", id, token);
     return faccessat(run->work.fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
@@ -190,7 +197,7 @@ static void sweep_one(void *user, const char *name, const char *id, const char *
     char other[LEAT__FETCH_NAME];
     bool own = !strcmp(token, leat__owner_token(run->owner));
     if (!own && !is_dead(run, token)) return;
-    snprintf(other, sizeof other, "%s.%s%s", id, token, journal ? "" : ".journal");
+    snprintf(other, sizeof other, "%s.%s%s", id, token, journal ? "" : JOURNAL);
     if (is_young(run->work.fd, name) && faccessat(run->work.fd, other, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return;
     unlinkat(run->work.fd, name, 0);
 }

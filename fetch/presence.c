@@ -41,7 +41,7 @@ static bool has_sum(leat__run *run, const leat__entry *entry)
     uint8_t *buffer = malloc(READ_BYTES);
     bool same = false;
     ssize_t n = -1;
-    while (fd >= 0 && summer && buffer && (n = read(fd, buffer, READ_BYTES)) > 0 && !atomic_load(&run->stopping))
+    while (fd >= 0 && summer && buffer && (n = TEMP_FAILURE_RETRY(read(fd, buffer, READ_BYTES))) > 0 && !atomic_load(&run->stopping))
         leat__summer_add(summer, buffer, (size_t)n);
     if (n == 0) {
         leat__sum sum = leat__summer_finish(summer);

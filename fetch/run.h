@@ -36,6 +36,7 @@
 
 #include "fetch/entries.h"
 #include "fetch/grid.h"
+#include "fetch/spill.h"
 #include "pipeline/buffer.h"
 #include "pipeline/loop.h"
 #include "pipeline/pool.h"
@@ -58,34 +59,6 @@ enum {
 typedef struct leat__run leat__run;
 typedef struct leat__target leat__target;
 typedef struct leat__strand leat__strand; /* a transfer's side of a target */
-
-/* ---- spill.c ---- */
-
-typedef struct leat__spill leat__spill;
-
-/* Why an entry has to be looked at again. */
-typedef enum leat__later {
-    LEAT__LATER_OTHERS, /* another process has it */
-    LEAT__LATER_STRANGE,/* something is there that no record that was read knows: it may have been finished just now */
-    LEAT__LATER_TWIN,   /* the list has it twice, and it is under way */
-    LEAT__LATER_FAILED, /* it was tried, and gets its last try */
-} leat__later;
-
-typedef struct leat__spilled {
-    leat__entry entry;
-    leat__later why;
-} leat__spilled;
-
-/* A file without a name in a folder; token: the owner's, borrows. Gives; NULL: *error says why. Threads: any. */
-leat__spill *leat__spill_new(int folder, const char *token, leat_error *error);
-leat_code leat__spill_put(leat__spill *spill, const leat__entry *entry, leat__later why, leat_error *error);
-uint64_t leat__spill_count(leat__spill *spill);
-/* Calls each for all that was put so far, which is then forgotten; puts meanwhile are kept for the next round. False from each: the
-   rest is dropped. *lost:
- * how many were not read. */
-leat_code leat__spill_take(leat__spill *spill, bool (*each)(void *user, const leat__spilled *spilled), void *user, uint64_t *lost,
-                            leat_error *error);
-void leat__spill_free(leat__spill *spill); /* takes; NULL is fine */
 
 /* ---- presence.c ---- */
 
@@ -208,7 +181,6 @@ struct leat__strand {
     unsigned pending_count;
     bool busy;                  /* a job writes */
     bool paused;                /* the transfer waits for room */
-    bool held;                  /* and that for --limit-rate */
     bool dirty;                 /* in run->dirty */
     uint64_t begun_ns, looked_ns, looked_at; /* F14: when it began; when and where it was last looked at */
     LIST_ENTRY(leat__strand) dirty_link;
@@ -311,6 +283,8 @@ void leat__leftovers_of(leat__run *run, const char *token, leat__target *target)
 void leat__leftovers_free(leat__leftovers *leftovers);
 /* At the end of a run: removes what dead owners left that nobody can go on with. */
 void leat__leftovers_sweep(leat__run *run);
+/* The name of the journal beside a file in .leat/work. */
+void leat__leftover_journal(const char *name, char out[LEAT__FETCH_NAME]);
 /* Removes what lies in .leat/work under a name, with its journal. */
 void leat__leftover_remove(leat__run *run, const char *name);
 
@@ -319,7 +293,7 @@ void leat__leftover_remove(leat__run *run, const char *name);
 typedef struct leat__teller leat__teller;
 leat__teller *leat__teller_new(leat__run *run);
 void leat__teller_free(leat__teller *teller);
-/* Puts an event in the caller's queue. Any thread. target may be NULL. */
+/* Puts an event in the caller's queue. Any thread. entry may be NULL. */
 void leat__tell(leat__run *run, leat_fetch_event_kind kind, const leat__entry *entry, uint64_t bytes, const char *reason,
                 uint32_t attempts,
                 uint64_t delay_ms, bool unverified, const leat_error *error);

@@ -4,14 +4,18 @@
  *          the last that was there when it began, and the next put begins a new file.
  * Why so:  two processes that share a list of ten million lines put aside half of it: that may not be held in memory.
  * Threads: any; a lock around puts. Taking reads a file that nobody else has any more. */
+#include "fetch/spill.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "fetch/run.h"
 #include "pipeline/failure.h"
+#include "store/owner.h"
 
 /* One entry in the file; its source, and its path, follow with their NULs. */
 typedef struct frame {
@@ -38,7 +42,7 @@ struct leat__spill {
 static FILE *file_new_locked(leat__spill *spill)
 {
     int folder = spill->folder;
-    char name[LEAT__FETCH_NAME];
+    char name[LEAT__TOKEN_BYTES + 32];
     int fd = TEMP_FAILURE_RETRY(openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     if (fd < 0) { /* a file system that has no such thing */
         snprintf(name, sizeof name, "spill.%s.%u", spill->token, spill->made++);

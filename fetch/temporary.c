@@ -40,11 +40,6 @@ leat_code leat__disk_fail(leat__run *run, const char *what, int number, leat_err
     return LEAT_EDISK;
 }
 
-static void journal_name(const char *name, char out[LEAT__FETCH_NAME])
-{
-    snprintf(out, LEAT__FETCH_NAME, "%.*s.journal", LEAT__FETCH_NAME - 9, name);
-}
-
 static void name_of(const leat__target *target, const char *token, char out[LEAT__FETCH_NAME])
 {
     snprintf(out, LEAT__FETCH_NAME, "%s.%s", target->id, token);
@@ -85,7 +80,7 @@ static leat_code keep(leat__target *target, leat_error *error)
     char name[LEAT__FETCH_NAME];
     leat_code code = reserve(target, error);
     if (code) return code;
-    journal_name(target->name, name);
+    leat__leftover_journal(target->name, name);
     head_of(target, &head);
     return leat__journal_create(target->run->work.fd, name, &head, &target->journal, error);
 }
@@ -96,7 +91,7 @@ static int create(const leat__target *target)
     const int flags = O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW;
     int work = target->run->work.fd, fd = TEMP_FAILURE_RETRY(openat(work, target->name, flags, 0666));
     char journal[LEAT__FETCH_NAME];
-    journal_name(target->name, journal);
+    leat__leftover_journal(target->name, journal);
     if (fd >= 0 || errno != EEXIST) return fd;
     if (faccessat(work, journal, F_OK, AT_SYMLINK_NOFOLLOW)) {
         errno = EEXIST;
@@ -208,9 +203,9 @@ static bool take_files(leat__target *target)
     int work = target->run->work.fd;
     char old[LEAT__FETCH_NAME], old_journal[LEAT__FETCH_NAME], journal[LEAT__FETCH_NAME];
     name_of(target, leat__owner_token(target->run->owner), target->name);
-    journal_name(target->name, journal);
+    leat__leftover_journal(target->name, journal);
     name_of(target, target->journal_of, old);
-    journal_name(old, old_journal);
+    leat__leftover_journal(old, old_journal);
     name_of(target, target->data_of, old);
     bool fine = is_file(work, old) && is_file(work, old_journal);
     if (!fine) {
@@ -244,7 +239,7 @@ void leat__temporary_adopt(leat__target *target)
     char name[LEAT__FETCH_NAME];
     leat_error error;
     leat_code code = take_files(target) ? LEAT_OK : leat__fail(&error, LEAT_ENOTFOUND, 0, "somebody else has it");
-    journal_name(target->name, name);
+    leat__leftover_journal(target->name, name);
     if (!code) code = leat__journal_open(target->run->work.fd, name, &head, &crcs, &there, &target->journal, &error);
     if (!code && !is_same(target, &head)) code = leat__fail(&error, LEAT_ECHANGED, 0, "it is of another object");
     if (!code && !leat__grid_make(&target->grid, head.total, head.part_bytes)) code = leat__fail(&error, LEAT_ENOMEM, 0,

@@ -2,7 +2,7 @@
  *
  * What:    a job writes what has arrived of one stream, computes the CRC-32C of parts, and, where the whole file is one stream, the
  *          checksum that the entry asks for. A small file is one job: open, write, compare, close.
- * Why so:  the loop never waits for a disk and never hashes. One job a stream at a time keeps its bytes in order, so that a CRC
+ * Why so:  the loop does not read, write or hash (it only unlinks what failed). One job a stream at a time keeps its bytes in order, so that a CRC
  *          needs no second reading; SHA-256 and MD5 of a file in parts follow behind, as the parts are finished from its beginning
  *          on.
  * Threads: run_* on the pool; the rest on the loop. */

@@ -48,7 +48,7 @@ typedef struct leat_fetch_event {
     leat_fetch_event_kind kind;
     const char *url;      /* or the local path; "" for a NOTE of none */
     const char *path;     /* relative to the directory; "" if it has none */
-    uint64_t bytes;       /* of the file; of RETRY and ERROR: those that are there. UINT64_MAX: not known */
+    uint64_t bytes;       /* of the file; of RETRY: those that are there. UINT64_MAX: not known, as of ERROR */
     const char *reason;   /* SKIP: "exists", "duplicate", "other process"; WOULD, NOTE: see above; else "" */
     uint32_t attempts;    /* requests sent for it so far */
     uint64_t delay_ms;    /* RETRY */
